@@ -1,1 +1,210 @@
-//! (being built)
+//! The journey of a call: who calls, may they, which fal account carries it, forward, make fal's addresses ours, write
+//! down what became of it. Each verb of [`Relay`] is that story for one kind of call.
+//!
+//! The listeners bring an [`Inbound`] and a parsed call; what they get back is a [`Reply`] or a [`Refusal`].
+
+mod accounts;
+mod addresses;
+mod follow;
+mod identity;
+mod ledger;
+mod notes;
+mod owners;
+mod refusal;
+mod reply;
+mod run;
+mod settings;
+mod storage;
+mod submit;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Response};
+use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
+
+pub use identity::Caller;
+pub use notes::Notes;
+pub use refusal::{Fault, Refusal};
+pub use reply::{Reply, ReplyBody};
+pub use settings::Settings;
+
+use accounts::Accounts;
+use addresses::AddressBook;
+use identity::Identities;
+use ledger::Ledger;
+use owners::Owners;
+
+use crate::clock::Clock;
+use crate::fal::{AcceptEncoding, Addresses, for_client, for_fal};
+use crate::key::KeyKind;
+use crate::store::{Store, StoreError};
+use crate::upstream::{
+    self, Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
+};
+
+/// A call as a listener brings it.
+pub struct Inbound {
+    /// Its headers, all of them.
+    pub headers: HeaderMap,
+    /// Its query, as written.
+    pub query: Option<String>,
+    /// Its body, not yet read.
+    pub body: Incoming,
+    /// The address under which this client reaches the relay, without a trailing slash.
+    pub base: String,
+    /// How long its body may pause.
+    pub body_idle: std::time::Duration,
+}
+
+/// What all workers share: keys, owners, the ledger, the accounts.
+pub struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    identities: Identities,
+    owners: Owners,
+    accounts: Accounts,
+    addresses: AddressBook,
+    settings: Settings,
+}
+
+impl Shared {
+    /// What the workers of one process share. Keys of `kind` open the relay's ports, others do not.
+    pub fn new(
+        settings: Settings,
+        upstream: &upstream::Settings,
+        accounts: Vec<Account>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        kind: KeyKind,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            identities: Identities::new(store.clone(), clock.clone(), kind, settings.identity_cache_entries),
+            owners: Owners::new(store.clone(), settings.owner_cache_entries),
+            accounts: Accounts::new(accounts),
+            addresses: AddressBook::new(upstream),
+            store,
+            clock,
+            settings,
+        })
+    }
+
+    /// Looks every `relay.key_check_ms` whether any key has changed; never returns.
+    pub async fn watch_keys(&self) {
+        let mut last = None;
+        loop {
+            match self.store.keys_revision().await {
+                Ok(revision) if last != Some(revision) => {
+                    self.identities.forget();
+                    last = Some(revision);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot ask whether keys have changed"),
+            }
+            self.clock.sleep(self.settings.key_check).await;
+        }
+    }
+
+    /// Whether the ledger answers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+/// The journey, for one worker.
+#[derive(Clone)]
+pub struct Relay {
+    shared: Arc<Shared>,
+    upstream: Arc<Upstream>,
+    ledger: Ledger,
+    tasks: TaskTracker,
+}
+
+impl Relay {
+    /// A worker's relay. What it must still write down when a call has ended goes on in `tasks`.
+    pub fn new(shared: Arc<Shared>, upstream: Upstream, tasks: TaskTracker) -> Self {
+        let ledger = Ledger::new(shared.store.clone(), shared.clock.clone(), tasks.clone());
+        Self { shared, upstream: Arc::new(upstream), ledger, tasks }
+    }
+
+    /// Who calls.
+    pub async fn identify(&self, headers: &HeaderMap, notes: &mut Notes) -> Result<Caller, Refusal> {
+        let caller = self.shared.identities.identify(headers).await?;
+        notes.tenant = Some(caller.tenant().clone());
+        notes.key_id = Some(caller.key_id());
+        Ok(caller)
+    }
+
+    /// fal's queue addresses and ours, for this client.
+    fn addresses(&self, base: &str) -> Arc<Addresses> {
+        self.shared.addresses.under(base)
+    }
+
+    /// The request to fal that carries this call.
+    fn outgoing(&self, to: Target, inbound: Inbound) -> Outgoing {
+        let limits = BodyLimits { max_bytes: self.shared.settings.max_body_bytes, idle: inbound.body_idle };
+        let body = match to.method {
+            Method::GET => RequestBody::empty(self.shared.clock.clone()),
+            _ => RequestBody::new(inbound.body, limits, self.shared.clock.clone()),
+        };
+        let headers = for_fal(&inbound.headers, to.accept_encoding);
+        Outgoing { host: to.host, method: to.method, path_and_query: to.path_and_query, headers, body }
+    }
+
+    /// Sends, measures, sifts the answer's headers, and keeps the relay's own troubles with fal from the tenant.
+    async fn forward(
+        &self,
+        account: &Account,
+        outgoing: Outgoing,
+        notes: &mut Notes,
+    ) -> Result<Answer, UpstreamError> {
+        notes.account = Some(account.name.clone());
+        let start = self.shared.clock.elapsed();
+        let mut response = self.upstream.send(account, outgoing).await?;
+        notes.upstream = Some(self.shared.clock.elapsed().saturating_sub(start));
+        for_client(response.headers_mut());
+        accounts::sort(response, account).await
+    }
+
+    /// Refuses a body that says itself that it is too large, before anything is written down.
+    fn check_length(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let max_bytes = self.shared.settings.max_body_bytes;
+        let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        match declared.and_then(|length| length.parse::<u64>().ok()) {
+            Some(length) if length > max_bytes => Err(Refusal::BodyTooLarge { max_bytes }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a call goes.
+struct Target {
+    host: Host,
+    method: Method,
+    path_and_query: String,
+    accept_encoding: AcceptEncoding,
+}
+
+/// What fal said: to the tenant, or to the operator about the account.
+enum Answer {
+    Tenant(Response<ResponseBody>),
+    /// An error whose body has been read and is the tenant's after all.
+    TenantError(http::response::Parts, bytes::Bytes),
+    /// fal refuses the account's key or has locked it.
+    AccountRefused(http::StatusCode),
+}
+
+/// `path`, and the query when there is one to pass on.
+fn with_query(mut path: String, query: Option<&str>) -> String {
+    let query = query.map(crate::fal::query_for_fal).unwrap_or_default();
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(&query);
+    }
+    path
+}
+
+/// `x-fal-billable-units` as fal wrote it.
+fn billable_units(headers: &HeaderMap) -> Option<String> {
+    headers.get("x-fal-billable-units")?.to_str().ok().map(str::to_owned)
+}

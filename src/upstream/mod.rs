@@ -1,1 +1,231 @@
-//! (being built)
+//! The only door to fal. A request leaves here for one of the configured hosts and for no other; the account's key is
+//! put in here and nowhere else; no redirect is followed, no proxy is read from the environment, nothing is inflated.
+//!
+//! A request is sent once. It goes on a second connection only when hyper hands it back whole, which it does when not
+//! one byte of it had left.
+
+mod body;
+mod connect;
+mod error;
+mod origin;
+mod pool;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request};
+
+pub use body::{BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
+use connect::Connector;
+pub use error::UpstreamError;
+pub use origin::BadOrigin;
+use origin::Origin;
+use pool::{Attempt, Lease, Pool};
+pub use settings::Settings;
+
+use crate::clock::Clock;
+use crate::ids::AccountName;
+use crate::secret::Secret;
+
+/// One of fal's hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// The durable queue.
+    Queue,
+    /// Direct runs and streams.
+    Run,
+    /// Storage and tokens.
+    Rest,
+}
+
+/// A fal account of the operator's.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its name in the configuration.
+    pub name: AccountName,
+    /// `Key <fal key>`, marked as sensitive.
+    authorization: HeaderValue,
+}
+
+impl Account {
+    /// An account with its key; `None` when the key has characters that no header may have.
+    pub fn new(name: AccountName, key: &Secret) -> Option<Self> {
+        let mut authorization = HeaderValue::try_from(format!("Key {}", key.expose())).ok()?;
+        authorization.set_sensitive(true);
+        Some(Self { name, authorization })
+    }
+}
+
+/// A request to fal: all of it but the key.
+pub struct Outgoing {
+    /// Which host serves it.
+    pub host: Host,
+    /// Its method.
+    pub method: Method,
+    /// Its path and query, made from a parsed call.
+    pub path_and_query: String,
+    /// Its headers, already sifted.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: RequestBody,
+}
+
+/// The road to fal for one worker: connections are not shared between threads.
+pub struct Upstream {
+    queue: Arc<Pool>,
+    run: Arc<Pool>,
+    rest: Arc<Pool>,
+    queue_head_timeout: Duration,
+    run_head_timeout: Duration,
+    body_idle: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Upstream {
+    /// The road that `settings` describe. Nothing is connected yet.
+    pub fn new(
+        settings: &Settings,
+        tls: &Arc<rustls::ClientConfig>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, BadOrigin> {
+        let pool = |address: &str| {
+            let origin = Origin::parse(address)?;
+            let connector = Connector { origin, tls: tls.clone(), timeout: settings.connect_timeout };
+            Ok(Pool::new(connector, settings.pool_max_idle, settings.pool_idle, clock.clone()))
+        };
+        Ok(Self {
+            queue: pool(&settings.queue_url)?,
+            run: pool(&settings.run_url)?,
+            rest: pool(&settings.rest_url)?,
+            queue_head_timeout: settings.queue_head_timeout,
+            run_head_timeout: settings.run_head_timeout,
+            body_idle: settings.body_idle,
+            clock: clock.clone(),
+        })
+    }
+
+    /// Sends a request with the account's key and returns fal's answer, whose body streams.
+    pub async fn send(
+        &self,
+        account: &Account,
+        outgoing: Outgoing,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let pool = self.pool(outgoing.host);
+        let head_timeout = self.head_timeout(outgoing.host);
+        let progress = outgoing.body.progress();
+        let request = compose(&pool.connector.origin, account, outgoing)?;
+        tokio::select! {
+            answered = exchange(pool, request, &progress) => {
+                let (response, lease) = answered?;
+                Ok(response.map(|body| ResponseBody::new(body, lease, self.body_idle, self.clock.clone())))
+            }
+            () = self.silence(&progress, head_timeout) => Err(UpstreamError::Timeout {
+                host: pool.connector.origin.name().to_owned(),
+                waited_ms: head_timeout.as_millis(),
+            }),
+        }
+    }
+
+    fn pool(&self, host: Host) -> &Arc<Pool> {
+        match host {
+            Host::Queue => &self.queue,
+            Host::Run => &self.run,
+            Host::Rest => &self.rest,
+        }
+    }
+
+    fn head_timeout(&self, host: Host) -> Duration {
+        match host {
+            Host::Queue | Host::Rest => self.queue_head_timeout,
+            Host::Run => self.run_head_timeout,
+        }
+    }
+
+    /// Resolves once neither the request's body nor an answer has moved for `limit`.
+    async fn silence(&self, progress: &BodyProgress, limit: Duration) {
+        let mut wait = limit;
+        while !wait.is_zero() {
+            self.clock.sleep(wait).await;
+            let still = self.clock.elapsed().saturating_sub(progress.moved_at());
+            wait = limit.saturating_sub(still);
+        }
+    }
+}
+
+/// The request as fal will see it, except for what depends on the connection's version.
+fn compose(
+    origin: &Origin,
+    account: &Account,
+    outgoing: Outgoing,
+) -> Result<Request<RequestBody>, UpstreamError> {
+    use http_body::Body as _;
+    let unsendable = |error: http::Error| UpstreamError::Connect {
+        host: origin.name().to_owned(),
+        reason: format!("the request cannot be written: {error}"),
+    };
+    let target = origin.target(&outgoing.path_and_query).map_err(unsendable)?;
+    let bodiless = outgoing.body.is_end_stream() && outgoing.method != Method::GET;
+    let mut request = Request::new(outgoing.body);
+    *request.method_mut() = outgoing.method;
+    *request.uri_mut() = target.into();
+    *request.headers_mut() = outgoing.headers;
+    request.headers_mut().insert(header::AUTHORIZATION, account.authorization.clone());
+    if bodiless {
+        // hyper names no length for an empty body, and some servers answer 411 to that.
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    Ok(request)
+}
+
+/// Connections from the pool that may turn out dead before a new one is made.
+const STALE_MAX: usize = 3;
+
+async fn exchange(
+    pool: &Arc<Pool>,
+    mut request: Request<RequestBody>,
+    progress: &BodyProgress,
+) -> Result<(Response<hyper::body::Incoming>, Lease), UpstreamError> {
+    for attempt in 0.. {
+        let reused = if attempt < STALE_MAX { pool.reuse().await } else { None };
+        let fresh = reused.is_none();
+        let mut lease = match reused {
+            Some(lease) => lease,
+            None => pool.open().await?,
+        };
+        request = addressed(&pool.connector.origin, request, &lease)?;
+        request = match lease.send(request).await {
+            Attempt::Answered(response) => return Ok((response, lease)),
+            Attempt::Failed(error) => return Err(explain(&pool.connector.origin, &error, progress)),
+            Attempt::Unsent(_) if fresh => break,
+            Attempt::Unsent(request) => *request,
+        };
+    }
+    Err(UpstreamError::Connect {
+        host: pool.connector.origin.name().to_owned(),
+        reason: "the connection closed before the request left".into(),
+    })
+}
+
+fn addressed(
+    origin: &Origin,
+    request: Request<RequestBody>,
+    lease: &Lease,
+) -> Result<Request<RequestBody>, UpstreamError> {
+    let (mut parts, body): (request::Parts, RequestBody) = request.into_parts();
+    origin.address(&mut parts, lease.version()).map_err(|error| UpstreamError::Connect {
+        host: origin.name().to_owned(),
+        reason: format!("the request cannot be written: {error}"),
+    })?;
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Says whose fault a broken exchange is: the tenant's body first, then fal's answer, then the connection.
+fn explain(origin: &Origin, error: &hyper::Error, progress: &BodyProgress) -> UpstreamError {
+    let (host, reason) = (origin.name().to_owned(), error.to_string());
+    match progress.end() {
+        Some(end) if !matches!(end, BodyEnd::Complete { .. }) => UpstreamError::ClientBody(end),
+        _ if error.is_parse() => UpstreamError::Garbage { host, reason },
+        _ => UpstreamError::Lost { host, reason },
+    }
+}

@@ -1,0 +1,97 @@
+//! Questions about a job, asked by its owner and by nobody else, under the app base that fal returned and with the
+//! account that began it.
+
+use http::{Method, StatusCode};
+
+use super::notes::Notes;
+use super::owners::Followed;
+use super::refusal::Refusal;
+use super::reply::{self, Form, Reply};
+use super::{Answer, Caller, Inbound, Relay, Target, billable_units, with_query};
+use crate::fal::{AcceptEncoding, Addresses, Endpoint, FollowUp};
+use crate::ids::RequestId;
+use crate::upstream::{Host, ResponseBody};
+
+impl Relay {
+    /// Asks fal after a job, or to cancel it.
+    pub async fn follow(
+        &self,
+        caller: &Caller,
+        endpoint: &Endpoint,
+        request_id: RequestId,
+        what: FollowUp,
+        inbound: Inbound,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.request_id = Some(request_id.clone());
+        let job = self.shared.owners.find(caller, endpoint, &request_id).await?;
+        notes.endpoint = Some(job.call.endpoint.clone());
+        let account = self.shared.accounts.named(&job.call.account)?;
+        let addresses = self.addresses(&inbound.base);
+        let path = format!("/{}/requests/{request_id}{}", job.call.app_base, what.as_suffix());
+        let to = Target {
+            host: Host::Queue,
+            method: method(what),
+            path_and_query: with_query(path, inbound.query.as_deref()),
+            accept_encoding: accept_encoding(what),
+        };
+        let answer = self.forward(account, self.outgoing(to, inbound), notes).await;
+        match answer.map_err(|error| Refusal::of_question(error, self.shared.settings.max_body_bytes))? {
+            Answer::Tenant(response) => self.answer(what, &job, response, &addresses).await,
+            Answer::TenantError(parts, body) => Ok(reply::whole(parts, &body, &addresses)),
+            Answer::AccountRefused(_) => Err(Refusal::AccountUnavailable),
+        }
+    }
+
+    async fn answer(
+        &self,
+        what: FollowUp,
+        job: &Followed,
+        response: http::Response<ResponseBody>,
+        addresses: &std::sync::Arc<Addresses>,
+    ) -> Result<Reply, Refusal> {
+        match what {
+            FollowUp::Status => reply::rewrite(response, Form::Json, addresses).await,
+            FollowUp::StatusStream if reply::is_events(response.headers()) => {
+                reply::rewrite(response, Form::Events, addresses).await
+            }
+            FollowUp::StatusStream => reply::rewrite(response, Form::Json, addresses).await,
+            // A result is the model's own output: not one byte of it is looked at.
+            FollowUp::Result { .. } => {
+                self.note_end(job, &response);
+                match response.status().is_success() {
+                    true => Ok(reply::pass(response)),
+                    // The 400 of an early result carries addresses (protocol 2.5).
+                    false => reply::rewrite(response, Form::Json, addresses).await,
+                }
+            }
+            FollowUp::Cancel => Ok(reply::pass(response)),
+        }
+    }
+
+    /// Closes the job's row when this is its final result: a success, or a failure for which fal names the units.
+    fn note_end(&self, job: &Followed, response: &http::Response<ResponseBody>) {
+        let (status, units) = (response.status(), billable_units(response.headers()));
+        let is_final = status == StatusCode::OK || (units.is_some() && !status.is_success());
+        if is_final && job.first_end() {
+            self.ledger.settle(job.call.id, status.as_u16(), units);
+        }
+    }
+}
+
+fn method(what: FollowUp) -> Method {
+    match what {
+        FollowUp::Cancel => Method::PUT,
+        FollowUp::Status | FollowUp::StatusStream | FollowUp::Result { .. } => Method::GET,
+    }
+}
+
+/// Answers in which addresses are rewritten are asked for uncompressed. A result may come compressed in the one way
+/// that the relay can undo, in case it is an early one.
+fn accept_encoding(what: FollowUp) -> AcceptEncoding {
+    match what {
+        FollowUp::Status | FollowUp::StatusStream => AcceptEncoding::Identity,
+        FollowUp::Result { .. } => AcceptEncoding::GzipAtMost,
+        FollowUp::Cancel => AcceptEncoding::AsSent,
+    }
+}

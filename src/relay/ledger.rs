@@ -1,0 +1,115 @@
+//! The ledger's side of a call: nothing that fal may bill leaves without an [`Admitted`], and every `Admitted` ends in
+//! exactly one verdict. One that is dropped, because its task was, ends as unknown.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+use super::identity::Caller;
+use super::refusal::Refusal;
+use crate::clock::Clock;
+use crate::fal::Endpoint;
+use crate::ids::{AccountName, CallId};
+use crate::store::{CallKind, NewCall, Release, SentCall, Settlement, Store, StoreError};
+
+/// Writes calls down. Its tasks outlive the calls that began them, and a drain waits for them.
+#[derive(Clone)]
+pub(super) struct Ledger {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+}
+
+/// Proof that a billable call is written down (invariant 4).
+pub(super) struct Admitted {
+    id: CallId,
+    ledger: Option<Ledger>,
+}
+
+impl Ledger {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
+        Self { store, clock, tasks }
+    }
+
+    /// Writes the call down; when this has answered, the row is on the disk.
+    pub(super) async fn hold(
+        &self,
+        caller: &Caller,
+        account: &AccountName,
+        endpoint: &Endpoint,
+        kind: CallKind,
+    ) -> Result<Admitted, Refusal> {
+        let call = NewCall {
+            tenant_id: caller.tenant_id(),
+            key_id: caller.key_id(),
+            account: account.clone(),
+            endpoint: endpoint.as_str().into(),
+            kind,
+            held_at: self.clock.now(),
+        };
+        Ok(Admitted { id: self.store.hold(call).await?, ledger: Some(self.clone()) })
+    }
+
+    /// Closes the row of a call whose final answer has been seen.
+    pub(super) fn settle(&self, id: CallId, status: u16, billable_units: Option<String>) {
+        let settled_at = self.clock.now();
+        let settlement = Settlement { status, billable_units, settled_at };
+        self.write(id, move |store| async move { store.settle(id, settlement).await.map(drop) });
+    }
+
+    /// Writes without keeping anybody waiting.
+    fn write<F>(&self, id: CallId, verb: impl FnOnce(Arc<dyn Store>) -> F)
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let verb = verb(self.store.clone());
+        let write = async move {
+            if let Err(error) = verb.await {
+                tracing::error!(call_id = %id, %error, "a call's outcome could not be written down");
+            }
+        };
+        // Without a runtime the process is ending; the next start marks the row as unknown.
+        if let Ok(runtime) = Handle::try_current() {
+            self.tasks.spawn_on(write, &runtime);
+        }
+    }
+}
+
+impl Admitted {
+    /// Its row.
+    pub(super) fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// fal took the call and gave it an id; when this has answered, that is on the disk.
+    pub(super) async fn sent(mut self, sent: SentCall) -> Result<(), StoreError> {
+        let Some(ledger) = self.ledger.take() else { return Ok(()) };
+        ledger.store.sent(self.id, sent).await
+    }
+
+    /// The call ended with this answer.
+    pub(super) fn settle(mut self, status: u16, billable_units: Option<String>) {
+        if let Some(ledger) = self.ledger.take() {
+            ledger.settle(self.id, status, billable_units);
+        }
+    }
+
+    /// Nothing can have been billed.
+    pub(super) fn release(mut self, status: Option<u16>) {
+        if let Some(ledger) = self.ledger.take() {
+            let id = self.id;
+            let release = Release { status, released_at: ledger.clock.now() };
+            ledger.write(id, move |store| async move { store.release(id, release).await.map(drop) });
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if let Some(ledger) = self.ledger.take() {
+            let (id, at) = (self.id, ledger.clock.now());
+            ledger.write(id, move |store| async move { store.lose(id, at).await.map(drop) });
+        }
+    }
+}

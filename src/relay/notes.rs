@@ -1,0 +1,25 @@
+//! What is written down about a call as it goes: for the log line, never for a decision.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{AccountName, KeyId, RequestId};
+
+/// The log line of one call, filled in station by station.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// Which kind of call it is: `submit`, `status`, `run`, ...
+    pub route: &'static str,
+    /// Whose call it is.
+    pub tenant: Option<Arc<str>>,
+    /// With which key.
+    pub key_id: Option<KeyId>,
+    /// The endpoint as called; for a follow-up, the one that was submitted.
+    pub endpoint: Option<Arc<str>>,
+    /// fal's id.
+    pub request_id: Option<RequestId>,
+    /// The fal account that carries it.
+    pub account: Option<AccountName>,
+    /// How long fal took until the head of its answer.
+    pub upstream: Option<Duration>,
+}

@@ -1,0 +1,226 @@
+//! fal's answer on its way to the tenant: passed on as it streams, or with fal's queue addresses made ours.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
+
+use super::refusal::Refusal;
+use crate::fal::{Addresses, Inflate, Rewriter};
+use crate::upstream::{ResponseBody, UpstreamError};
+
+/// The largest answer that is read whole before it goes on. fal's submit and status answers are below 2 KiB unless
+/// logs were asked for; a longer one streams.
+pub(super) const ENVELOPE_MAX_BYTES: usize = 64 * 1024;
+
+/// An answer for a tenant.
+pub type Reply = Response<ReplyBody>;
+
+/// The body of an answer.
+pub enum ReplyBody {
+    /// All of it at once.
+    Whole(Bytes),
+    /// fal's bytes as they come.
+    Passing(ResponseBody),
+    /// fal's bytes as they come, with fal's addresses made ours.
+    Rewriting(Box<RewritingBody>),
+}
+
+/// A body in which fal's addresses become ours as it streams.
+pub struct RewritingBody {
+    source: ResponseBody,
+    inflate: Option<Inflate>,
+    rewriter: Rewriter,
+    done: bool,
+}
+
+/// How addresses are found in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One JSON object.
+    Json,
+    /// Server-sent events with a JSON object each.
+    Events,
+}
+
+impl Form {
+    fn rewriter(self, addresses: &Arc<Addresses>) -> Rewriter {
+        match self {
+            Self::Json => Rewriter::json(addresses.clone()),
+            Self::Events => Rewriter::events(addresses.clone()),
+        }
+    }
+}
+
+/// Passes an answer on as it streams.
+pub(super) fn pass(response: Response<ResponseBody>) -> Reply {
+    response.map(ReplyBody::Passing)
+}
+
+/// Passes an answer on with fal's addresses made ours. A short JSON answer is read whole first, so that it keeps an
+/// exact length and a broken one can still become an error.
+pub(super) async fn rewrite(
+    response: Response<ResponseBody>,
+    form: Form,
+    addresses: &Arc<Addresses>,
+) -> Result<Reply, Refusal> {
+    if form == Form::Json && is_short(response.body()) {
+        let (parts, body) = read_envelope(response).await?;
+        return Ok(whole(parts, &body, addresses));
+    }
+    let inflate = is_gzip(response.headers()).then(Inflate::new);
+    let (mut parts, source) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if inflate.is_some() {
+        parts.headers.remove(header::CONTENT_ENCODING);
+    }
+    let rewriter = form.rewriter(addresses);
+    let body = RewritingBody { source, inflate, rewriter, done: false };
+    Ok(Response::from_parts(parts, ReplyBody::Rewriting(Box::new(body))))
+}
+
+/// An answer that was read whole, with fal's addresses made ours.
+pub(super) fn whole(mut parts: Parts, body: &Bytes, addresses: &Arc<Addresses>) -> Reply {
+    let mut out = BytesMut::with_capacity(body.len() + addresses.public.len());
+    let mut rewriter = Form::Json.rewriter(addresses);
+    rewriter.push(body, &mut out);
+    rewriter.finish(&mut out);
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(out.len()));
+    Response::from_parts(parts, ReplyBody::Whole(out.freeze()))
+}
+
+/// An answer that was read whole, unchanged.
+pub(super) fn unchanged(parts: Parts, body: Bytes) -> Reply {
+    Response::from_parts(parts, ReplyBody::Whole(body))
+}
+
+/// Reads a short answer whole and inflates it when it came compressed.
+pub(super) async fn read_envelope(response: Response<ResponseBody>) -> Result<(Parts, Bytes), Refusal> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = Limited::new(body, ENVELOPE_MAX_BYTES)
+        .collect()
+        .await
+        .map_err(|error| Refusal::BadAnswer(error.to_string()))?
+        .to_bytes();
+    if !is_gzip(&parts.headers) {
+        return Ok((parts, bytes));
+    }
+    let inflated = inflate_whole(&bytes)?;
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(inflated.len()));
+    Ok((parts, inflated))
+}
+
+fn inflate_whole(compressed: &[u8]) -> Result<Bytes, Refusal> {
+    let broken = |error: crate::fal::InflateError| Refusal::BadAnswer(error.to_string());
+    let mut inflate = Inflate::new();
+    inflate.feed(Bytes::copy_from_slice(compressed));
+    let mut out = BytesMut::new();
+    while inflate.next_into(&mut out).map_err(broken)? {
+        if out.len() > ENVELOPE_MAX_BYTES {
+            return Err(Refusal::BadAnswer("the answer inflates to more than an envelope may hold".into()));
+        }
+    }
+    inflate.finish().map_err(broken)?;
+    Ok(out.freeze())
+}
+
+fn is_short(body: &ResponseBody) -> bool {
+    body.size_hint().upper().is_some_and(|bytes| bytes <= ENVELOPE_MAX_BYTES as u64)
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"))
+}
+
+/// Whether an answer is a stream of server-sent events.
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..17))
+        .is_some_and(|media_type| media_type.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+impl RewritingBody {
+    /// Turns fal's next bytes into ours; `None` when a chunk gave nothing yet.
+    fn turn(&mut self, chunk: Bytes) -> Result<Option<Bytes>, UpstreamError> {
+        let mut out = BytesMut::with_capacity(chunk.len());
+        match &mut self.inflate {
+            None => self.rewriter.push(&chunk, &mut out),
+            Some(inflate) => {
+                inflate.feed(chunk);
+                let mut plain = BytesMut::new();
+                while inflate.next_into(&mut plain).map_err(|error| UpstreamError::Cut(error.to_string()))? {
+                    self.rewriter.push(&plain, &mut out);
+                    plain.clear();
+                }
+            }
+        }
+        Ok((!out.is_empty()).then(|| out.freeze()))
+    }
+
+    fn end(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        self.done = true;
+        if let Some(inflate) = &mut self.inflate {
+            inflate.finish().map_err(|error| UpstreamError::Cut(error.to_string()))?;
+        }
+        let mut out = BytesMut::new();
+        self.rewriter.finish(&mut out);
+        Ok((!out.is_empty()).then(|| out.freeze()))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        while !self.done {
+            let turned = match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => self.turn(chunk)?,
+                    Err(_trailers) => None,
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.end()?,
+            };
+            if let Some(bytes) = turned {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Passing(body) => Pin::new(body).poll_frame(cx),
+            Self::Rewriting(body) => body.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Passing(body) => body.is_end_stream(),
+            Self::Rewriting(body) => body.done,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Passing(body) => body.size_hint(),
+            Self::Rewriting(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A job for fal's queue: written down, sent once, and followed to its answer though the client leaves.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::ledger::Admitted;
+use super::notes::Notes;
+use super::refusal::Refusal;
+use super::reply::{self, Reply};
+use super::{Answer, Caller, Inbound, Relay, Target, with_query};
+use crate::fal::{AcceptEncoding, Call, Endpoint, Role, top_level_strings};
+use crate::ids::RequestId;
+use crate::store::{CallKind, OwnedCall, SentCall};
+use crate::upstream::{BodyEnd, BodyProgress, Host};
+
+impl Relay {
+    /// Puts a job into fal's queue. Once begun it goes to its end in a task of its own: the client's leaving loses the
+    /// reply, not the row (invariant 11).
+    pub async fn submit(
+        &self,
+        caller: Caller,
+        endpoint: Endpoint,
+        inbound: Inbound,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        self.check_length(&inbound.headers)?;
+        let (relay, mut kept) = (self.clone(), notes.clone());
+        let task = self.tasks.spawn(async move {
+            let reply = relay.carry(&caller, &endpoint, inbound, &mut kept).await;
+            (reply, kept)
+        });
+        let (reply, kept) = task.await.map_err(|error| Refusal::Internal(error.to_string()))?;
+        *notes = kept;
+        reply
+    }
+
+    async fn carry(
+        &self,
+        caller: &Caller,
+        endpoint: &Endpoint,
+        inbound: Inbound,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        let account = self.shared.accounts.next()?;
+        let admitted = self.ledger.hold(caller, &account.name, endpoint, CallKind::Queue).await?;
+        let addresses = self.addresses(&inbound.base);
+        let to = Target {
+            host: Host::Queue,
+            method: Method::POST,
+            path_and_query: with_query(format!("/{endpoint}"), inbound.query.as_deref()),
+            accept_encoding: AcceptEncoding::Identity,
+        };
+        let outgoing = self.outgoing(to, inbound);
+        let progress = outgoing.body.progress();
+        let answer = match self.forward(account, outgoing, notes).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if !error.may_have_arrived() {
+                    admitted.release(None);
+                }
+                return Err(Refusal::of_billable(error, self.shared.settings.max_body_bytes));
+            }
+        };
+        let (parts, body) = match answer {
+            Answer::Tenant(response) if response.status().is_success() => read_accepted(response).await?,
+            Answer::Tenant(response) => {
+                close(admitted, response.status());
+                return reply::rewrite(response, reply::Form::Json, &addresses).await;
+            }
+            Answer::TenantError(parts, body) => {
+                close(admitted, parts.status);
+                return Ok(reply::unchanged(parts, body));
+            }
+            Answer::AccountRefused(status) => {
+                admitted.release(Some(status.as_u16()));
+                return Err(Refusal::AccountUnavailable);
+            }
+        };
+        let accepted = self.accepted(endpoint, &body)?;
+        notes.request_id = Some(accepted.request_id.clone());
+        self.record(caller, endpoint, admitted, accepted, &progress, &account.name).await?;
+        Ok(reply::whole(parts, &body, &addresses))
+    }
+
+    /// fal's id, and the app base of the addresses that it returned. Both are checked before they are used.
+    fn accepted(&self, endpoint: &Endpoint, body: &Bytes) -> Result<Accepted, Refusal> {
+        let [request_id, response_url] = top_level_strings(body, ["request_id", "response_url"]);
+        let request_id = request_id.as_deref().and_then(|id| RequestId::parse(id).ok()).ok_or_else(|| {
+            Refusal::OutcomeUnknown("fal's answer to a submit has no request id that can be used".into())
+        })?;
+        let returned = response_url.as_deref().and_then(|address| self.shared.addresses.path_of(address));
+        let app_base = match returned.map(|path| crate::fal::parse(Role::Queue, &Method::GET, path)) {
+            Some(Ok(Call::Follow { endpoint, .. })) => endpoint.as_str().into(),
+            _ => endpoint.app_base().as_str().into(),
+        };
+        Ok(Accepted { request_id, app_base })
+    }
+
+    /// Writes down what fal took, so that its owner can follow it, and only then lets the answer go.
+    async fn record(
+        &self,
+        caller: &Caller,
+        endpoint: &Endpoint,
+        admitted: Admitted,
+        accepted: Accepted,
+        progress: &BodyProgress,
+        account: &crate::ids::AccountName,
+    ) -> Result<(), Refusal> {
+        let Accepted { request_id, app_base } = accepted;
+        let call = OwnedCall {
+            id: admitted.id(),
+            account: account.clone(),
+            endpoint: endpoint.as_str().into(),
+            app_base: app_base.clone(),
+            settled: false,
+        };
+        let sent = SentCall {
+            request_id: request_id.clone(),
+            app_base,
+            body_sha256: match progress.end() {
+                Some(BodyEnd::Complete { sha256 }) => Some(sha256),
+                // fal answered before it had read the body to its end.
+                _ => None,
+            },
+            body_bytes: progress.bytes(),
+            sent_at: self.shared.clock.now(),
+        };
+        admitted.sent(sent).await.map_err(|error| {
+            tracing::error!(%request_id, %error, "fal took a job that could not be written down");
+            Refusal::OutcomeUnknown(error.to_string())
+        })?;
+        self.shared.owners.remember(caller.tenant_id(), request_id, call);
+        Ok(())
+    }
+}
+
+struct Accepted {
+    request_id: RequestId,
+    app_base: Arc<str>,
+}
+
+async fn read_accepted(
+    response: http::Response<crate::upstream::ResponseBody>,
+) -> Result<(http::response::Parts, Bytes), Refusal> {
+    // The job is in the queue by now: an answer that breaks off is an unknown outcome, not a bad answer.
+    reply::read_envelope(response)
+        .await
+        .map_err(|error| Refusal::OutcomeUnknown(error.cause().unwrap_or_default()))
+}
+
+/// fal refused the job, or failed in a way that leaves open whether it took it.
+fn close(admitted: Admitted, status: StatusCode) {
+    if status.is_client_error() || status.is_redirection() {
+        admitted.release(Some(status.as_u16()));
+    }
+}

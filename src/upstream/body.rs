@@ -1,0 +1,272 @@
+//! Bodies on their way: the tenant's request going up, fal's answer coming down. Both stream; neither is ever whole here.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::error::UpstreamError;
+use super::pool::Lease;
+use crate::clock::{Clock, Sleep};
+
+/// How a request body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// It was read to its end.
+    Complete {
+        /// Its SHA-256.
+        sha256: [u8; 32],
+    },
+    /// The tenant's connection broke.
+    Broken,
+    /// It is longer than the relay takes.
+    TooLarge,
+    /// The tenant sent nothing for too long.
+    Stalled,
+}
+
+/// What is known of a request body while it travels: shared between the body and those who wait for the answer.
+#[derive(Debug)]
+pub struct BodyProgress(Mutex<Progress>);
+
+#[derive(Debug)]
+struct Progress {
+    bytes: u64,
+    moved_at: Duration,
+    end: Option<BodyEnd>,
+}
+
+impl BodyProgress {
+    fn new(now: Duration) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Progress { bytes: 0, moved_at: now, end: None })))
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.with(|progress| progress.bytes)
+    }
+
+    /// How it ended, once it has.
+    pub fn end(&self) -> Option<BodyEnd> {
+        self.with(|progress| progress.end)
+    }
+
+    /// When it last moved, on [`Clock::elapsed`].
+    pub(super) fn moved_at(&self) -> Duration {
+        self.with(|progress| progress.moved_at)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Progress) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why a request body broke off; hyper carries it, [`BodyProgress`] tells it.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body did not arrive whole")]
+pub struct BodyError;
+
+/// The bounds of a request body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// The most bytes that are taken.
+    pub max_bytes: u64,
+    /// The longest silence that is borne.
+    pub idle: Duration,
+}
+
+/// A tenant's request body on its way to fal: counted, hashed, bounded in length and in silence.
+pub struct RequestBody {
+    source: Option<Incoming>,
+    progress: Arc<BodyProgress>,
+    limits: BodyLimits,
+    hash: digest::Context,
+    clock: Arc<dyn Clock>,
+    silence: Option<Sleep>,
+}
+
+impl RequestBody {
+    /// Wraps what the tenant sends.
+    pub fn new(source: Incoming, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
+        Self::start(Some(source), limits, clock)
+    }
+
+    /// A body of no bytes.
+    pub fn empty(clock: Arc<dyn Clock>) -> Self {
+        Self::start(None, BodyLimits { max_bytes: 0, idle: Duration::ZERO }, clock)
+    }
+
+    fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
+        let progress = BodyProgress::new(clock.elapsed());
+        let hash = digest::Context::new(&digest::SHA256);
+        let mut body = Self { source, progress, limits, hash, clock, silence: None };
+        if body.is_end_stream() {
+            body.complete();
+        }
+        body
+    }
+
+    /// What those who wait for the answer look at.
+    pub fn progress(&self) -> Arc<BodyProgress> {
+        self.progress.clone()
+    }
+
+    fn take(&mut self, data: &Bytes) -> Result<(), BodyEnd> {
+        self.silence = None;
+        let now = self.clock.elapsed();
+        let bytes = self.progress.with(|progress| {
+            progress.bytes += data.len() as u64;
+            progress.moved_at = now;
+            progress.bytes
+        });
+        if bytes > self.limits.max_bytes {
+            return Err(BodyEnd::TooLarge);
+        }
+        self.hash.update(data);
+        if self.is_end_stream() {
+            self.complete();
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.hash.clone().finish().as_ref());
+        self.conclude(BodyEnd::Complete { sha256 });
+    }
+
+    /// The first end counts.
+    fn conclude(&mut self, end: BodyEnd) {
+        let now = self.clock.elapsed();
+        self.progress.with(|progress| {
+            progress.end.get_or_insert(end);
+            progress.moved_at = now;
+        });
+    }
+
+    fn fail(&mut self, end: BodyEnd) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.conclude(end);
+        self.source = None;
+        Poll::Ready(Some(Err(BodyError)))
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (clock, idle) = (&self.clock, self.limits.idle);
+        self.silence.get_or_insert_with(|| clock.sleep(idle)).as_mut().poll(cx)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        match Pin::new(source).poll_frame(cx) {
+            Poll::Pending => {
+                ready!(self.poll_silence(cx));
+                self.fail(BodyEnd::Stalled)
+            }
+            Poll::Ready(Some(Err(_))) => self.fail(BodyEnd::Broken),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => match self.take(&data) {
+                    Ok(()) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Err(end) => self.fail(end),
+                },
+                // Trailers end a body; none of them means anything to fal, so none travels.
+                Err(_trailers) => {
+                    self.complete();
+                    Poll::Ready(None)
+                }
+            },
+            Poll::Ready(None) => {
+                self.complete();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// fal's answer on its way to the tenant. At its end the connection goes back to the pool; dropped before, the
+/// connection is dropped too, which is how fal learns that nobody listens any more.
+pub struct ResponseBody {
+    source: Incoming,
+    lease: Option<Lease>,
+    idle: Duration,
+    clock: Arc<dyn Clock>,
+    silence: Option<Sleep>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(source: Incoming, lease: Lease, idle: Duration, clock: Arc<dyn Clock>) -> Self {
+        let mut body = Self { source, lease: Some(lease), idle, clock, silence: None };
+        body.release_at_end();
+        body
+    }
+
+    fn release_at_end(&mut self) {
+        if self.source.is_end_stream() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.release();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.source).poll_frame(cx) {
+            Poll::Pending => {
+                let silence = this.silence.get_or_insert_with(|| this.clock.sleep(this.idle));
+                ready!(silence.as_mut().poll(cx));
+                let stalled = format!("nothing came for {} ms", this.idle.as_millis());
+                Poll::Ready(Some(Err(UpstreamError::Cut(stalled))))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                this.silence = None;
+                this.release_at_end();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::Cut(error.to_string())))),
+            Poll::Ready(None) => {
+                this.release();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.size_hint()
+    }
+}

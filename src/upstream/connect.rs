@@ -1,0 +1,82 @@
+//! New connections to fal: name, TCP, TLS, HTTP handshake, all under one deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper::rt::{Read, Write};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::error::UpstreamError;
+use super::origin::Origin;
+use super::pool::Sender;
+
+/// The most bytes of an answer that one connection holds while the tenant reads slowly.
+const READ_BUFFER_MAX_BYTES: usize = 64 * 1024;
+/// fal's answers carry about twenty fields; its own limit is 16 KiB in all.
+const HEADERS_MAX: usize = 128;
+/// How often a quiet HTTP/2 connection with open streams is asked whether it lives.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long it may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes connections to one of fal's hosts.
+pub(super) struct Connector {
+    pub(super) origin: Origin,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) timeout: Duration,
+}
+
+impl Connector {
+    /// A connection that is ready to send.
+    pub(super) async fn connect(&self) -> Result<Sender, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.handshakes()).await {
+            Ok(result) => result.map_err(|error| self.failed(&*error)),
+            Err(_) => Err(self.failed(&format_args!("no connection within {} ms", self.timeout.as_millis()))),
+        }
+    }
+
+    async fn handshakes(&self) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
+        let tcp = TcpStream::connect((self.origin.host.as_str(), self.origin.port)).await?;
+        tcp.set_nodelay(true)?;
+        if !self.origin.secure {
+            return Ok(http_1(TokioIo::new(tcp)).await?);
+        }
+        let name = ServerName::try_from(self.origin.host.clone())?;
+        let tls = TlsConnector::from(self.tls.clone()).connect(name, tcp).await?;
+        match tls.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Ok(http_2(TokioIo::new(tls)).await?),
+            _ => Ok(http_1(TokioIo::new(tls)).await?),
+        }
+    }
+
+    fn failed(&self, error: &(impl std::fmt::Display + ?Sized)) -> UpstreamError {
+        UpstreamError::Connect { host: self.origin.name().to_owned(), reason: error.to_string() }
+    }
+}
+
+async fn http_1(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Sender> {
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_BUFFER_MAX_BYTES)
+        .max_headers(HEADERS_MAX)
+        .handshake(io)
+        .await?;
+    // The connection's errors reach the call that they hit; an idle one may end without anybody's loss.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(Sender::Http1(sender))
+}
+
+async fn http_2(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Sender> {
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .handshake(io)
+        .await?;
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(Sender::Http2 { sender, open: Arc::new(AtomicUsize::new(0)) })
+}

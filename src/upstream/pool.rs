@@ -1,0 +1,173 @@
+//! Connections to one of fal's hosts, kept for the next call. The last one used goes first, so that few stay warm.
+//!
+//! An HTTP/1 connection belongs to one call at a time. An HTTP/2 connection carries many; another is opened when all
+//! are well filled, since beyond the other side's stream limit calls would wait unseen.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+
+use super::body::RequestBody;
+use super::connect::Connector;
+use super::error::UpstreamError;
+use crate::clock::Clock;
+
+/// Calls on one HTTP/2 connection before another is opened. fal's own limit is not documented; 100 is what most allow.
+const STREAMS_PER_CONNECTION: usize = 80;
+
+/// The sending end of a connection.
+pub(super) enum Sender {
+    Http1(http1::SendRequest<RequestBody>),
+    Http2 { sender: http2::SendRequest<RequestBody>, open: Arc<AtomicUsize> },
+}
+
+/// What a failed attempt leaves behind.
+pub(super) enum Attempt {
+    Answered(Response<Incoming>),
+    /// The request never left and may go on another connection.
+    Unsent(Box<Request<RequestBody>>),
+    Failed(hyper::Error),
+}
+
+struct Idle {
+    sender: http1::SendRequest<RequestBody>,
+    since: Duration,
+}
+
+/// The connections to one host.
+pub(super) struct Pool {
+    pub(super) connector: Connector,
+    idle: Mutex<Vec<Idle>>,
+    shared: Mutex<Vec<(http2::SendRequest<RequestBody>, Arc<AtomicUsize>)>>,
+    max_idle: usize,
+    idle_for: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// A connection in use. Released, it serves the next call; dropped, an HTTP/1 connection closes.
+pub(super) struct Lease {
+    sender: Option<Sender>,
+    pool: Arc<Pool>,
+}
+
+impl Pool {
+    pub(super) fn new(
+        connector: Connector,
+        max_idle: usize,
+        idle_for: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let (idle, shared) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { connector, idle, shared, max_idle, idle_for, clock })
+    }
+
+    /// A connection from the pool, or `None` when a new one must be made.
+    pub(super) async fn reuse(self: &Arc<Self>) -> Option<Lease> {
+        if let Some(sender) = self.roomy() {
+            return Some(self.lease(sender));
+        }
+        loop {
+            let mut sender = self.pop()?;
+            // Ready at once, or as soon as the connection's task has seen the end of the last answer.
+            if sender.ready().await.is_ok() {
+                return Some(self.lease(Sender::Http1(sender)));
+            }
+        }
+    }
+
+    /// A new connection.
+    pub(super) async fn open(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
+        let sender = self.connector.connect().await?;
+        if let Sender::Http2 { sender, open } = &sender {
+            lock(&self.shared).push((sender.clone(), open.clone()));
+        }
+        Ok(self.lease(sender))
+    }
+
+    fn lease(self: &Arc<Self>, sender: Sender) -> Lease {
+        if let Sender::Http2 { open, .. } = &sender {
+            open.fetch_add(1, Ordering::Relaxed);
+        }
+        Lease { sender: Some(sender), pool: self.clone() }
+    }
+
+    fn roomy(&self) -> Option<Sender> {
+        let mut shared = lock(&self.shared);
+        shared.retain(|(sender, _)| !sender.is_closed());
+        let (sender, open) =
+            shared.iter().find(|(_, open)| open.load(Ordering::Relaxed) < STREAMS_PER_CONNECTION)?;
+        Some(Sender::Http2 { sender: sender.clone(), open: open.clone() })
+    }
+
+    fn pop(&self) -> Option<http1::SendRequest<RequestBody>> {
+        let now = self.clock.elapsed();
+        let mut idle = lock(&self.idle);
+        while let Some(last) = idle.pop() {
+            if !last.sender.is_closed() && now.saturating_sub(last.since) < self.idle_for {
+                return Some(last.sender);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, sender: http1::SendRequest<RequestBody>) {
+        let since = self.clock.elapsed();
+        let mut idle = lock(&self.idle);
+        // The coldest are at the front: the first to have grown too old, and the first to go when there are too many.
+        let stale = |entry: &Idle| since.saturating_sub(entry.since) >= self.idle_for || entry.sender.is_closed();
+        if idle.len() >= self.max_idle || idle.first().is_some_and(stale) {
+            idle.remove(0);
+        }
+        if idle.len() < self.max_idle {
+            idle.push(Idle { sender, since });
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn version(&self) -> Version {
+        match self.sender {
+            Some(Sender::Http2 { .. }) => Version::HTTP_2,
+            _ => Version::HTTP_11,
+        }
+    }
+
+    /// Sends the request; hyper says whether one that failed had begun to leave.
+    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+        let sent = match &mut self.sender {
+            Some(Sender::Http1(sender)) => sender.try_send_request(request).await,
+            Some(Sender::Http2 { sender, .. }) => sender.try_send_request(request).await,
+            None => return Attempt::Unsent(Box::new(request)),
+        };
+        match sent {
+            Ok(response) => Attempt::Answered(response),
+            Err(mut error) => match error.take_message() {
+                Some(request) => Attempt::Unsent(Box::new(request)),
+                None => Attempt::Failed(error.into_error()),
+            },
+        }
+    }
+
+    /// Gives the connection back: its answer has been read to the end.
+    pub(super) fn release(mut self) {
+        if let Some(Sender::Http1(sender)) = self.sender.take_if(|sender| matches!(sender, Sender::Http1(_))) {
+            self.pool.keep(sender);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(Sender::Http2 { open, .. }) = &self.sender {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
