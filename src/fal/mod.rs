@@ -1,2 +1,10 @@
 //! What fal's protocol looks like: paths, headers, and the few JSON fields that the relay touches. Pure: nothing here
 //! reads a socket, a clock or a store.
+
+mod endpoint;
+mod headers;
+mod route;
+
+pub use endpoint::{AppBase, BadEndpoint, Endpoint};
+pub use headers::{AcceptEncoding, for_client, for_fal};
+pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal};

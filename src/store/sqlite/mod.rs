@@ -1,0 +1,213 @@
+//! The embedded store: one SQLite file.
+//!
+//! One thread owns the write connection and lets all verbs that wait share one disk flush (`writer`); a few threads
+//! read beside it (`reader`). Other processes may open the same file at the same time, as the command line does.
+
+mod columns;
+mod keys;
+mod ledger;
+mod open;
+mod reader;
+mod session;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Timestamp;
+use crate::ids::{CallId, KeyId, RequestId, TenantId};
+use crate::key::KeyDigest;
+
+use super::{
+    CallRecord, KeyChange, KeyRecord, NewCall, NewKey, OwnedCall, Release, SentCall, Settings, Settlement,
+    Store, StoreError, TenantRecord, Verb,
+};
+use session::{Counters, Session};
+
+/// Verbs that may wait for the writer before those who bring more must wait themselves. Twice the usual batch, so
+/// that the next batch fills while one is flushed.
+const WRITES_WAITING: usize = 1024;
+
+/// Verbs that may wait for a reader; reads take microseconds.
+const READS_WAITING: usize = 256;
+
+/// Threads that read. Hot reads are cached above the store, so two suffice, and a long page cannot block all others.
+const READERS: usize = 2;
+
+/// What the store has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Statements that verbs ran on the reading connections.
+    pub reads: u64,
+    /// Statements that verbs ran on the writing connection.
+    pub writes: u64,
+    /// Batches that were committed, each with one disk flush.
+    pub batches: u64,
+}
+
+/// The embedded store. Dropping it waits until every verb that it has taken up is on the disk.
+pub struct SqliteStore {
+    writes: mpsc::Sender<writer::Job>,
+    reads: mpsc::Sender<reader::Job>,
+    counters: Arc<Counters>,
+    // The last field: the senders above are dropped first, which is what ends the threads.
+    _threads: Threads,
+}
+
+impl SqliteStore {
+    /// Opens the store, makes it when there is none, and brings it up to date.
+    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let path = &settings.sqlite_path;
+        let write_connection = open::for_writing(path)?;
+        let counters = Arc::new(Counters::default());
+        let (writes, waiting_writes) = mpsc::channel(WRITES_WAITING);
+        let (reads, waiting_reads) = mpsc::channel(READS_WAITING);
+        let mut threads = Threads(Vec::with_capacity(1 + READERS));
+        let writer = writer::Writer::new(write_connection, settings.batch_max, counters.clone());
+        threads.start(path, "store-writer", move || writer.run(waiting_writes))?;
+        let waiting_reads = reader::Queue::new(waiting_reads);
+        for _ in 0..READERS {
+            let reader = reader::Reader::new(open::for_reading(path)?, counters.clone());
+            let queue = waiting_reads.clone();
+            threads.start(path, "store-reader", move || reader.run(&queue))?;
+        }
+        Ok(Self { writes, reads, counters, _threads: threads })
+    }
+
+    /// What the store has done since it was opened.
+    pub fn statistics(&self) -> Statistics {
+        self.counters.read()
+    }
+
+    fn write<T, F>(&self, work: F) -> Verb<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.writes.send(writer::job(work, reply)).await.map_err(|_| StoreError::Closed)?;
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        })
+    }
+
+    fn read<T, F>(&self, work: F) -> Verb<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.reads.send(reader::job(work, reply)).await.map_err(|_| StoreError::Closed)?;
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        })
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}
+
+impl Store for SqliteStore {
+    fn create_key(&self, key: NewKey) -> Verb<'_, KeyRecord> {
+        self.write(move |session| keys::create(session, &key))
+    }
+
+    fn key_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<KeyRecord>> {
+        self.read(move |session| keys::by_digest(session, digest))
+    }
+
+    fn key(&self, id: KeyId) -> Verb<'_, Option<KeyRecord>> {
+        self.read(move |session| keys::by_id(session, id))
+    }
+
+    fn keys(&self, tenant: Option<String>) -> Verb<'_, Vec<KeyRecord>> {
+        self.read(move |session| keys::all(session, tenant.as_deref()))
+    }
+
+    fn change_key(&self, id: KeyId, change: KeyChange) -> Verb<'_, Option<KeyRecord>> {
+        self.write(move |session| keys::change(session, id, &change))
+    }
+
+    fn replace_key(&self, id: KeyId, successor: NewKey, ends_at: Timestamp) -> Verb<'_, Option<KeyRecord>> {
+        self.write(move |session| keys::replace(session, id, &successor, ends_at))
+    }
+
+    fn tenants(&self) -> Verb<'_, Vec<TenantRecord>> {
+        self.read(keys::tenants)
+    }
+
+    fn keys_revision(&self) -> Verb<'_, i64> {
+        self.read(keys::revision)
+    }
+
+    fn hold(&self, call: NewCall) -> Verb<'_, CallId> {
+        self.write(move |session| ledger::hold(session, &call))
+    }
+
+    fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()> {
+        self.write(move |session| ledger::sent(session, id, &sent))
+    }
+
+    fn settle(&self, id: CallId, settlement: Settlement) -> Verb<'_, bool> {
+        self.write(move |session| ledger::settle(session, id, &settlement))
+    }
+
+    fn release(&self, id: CallId, release: Release) -> Verb<'_, bool> {
+        self.write(move |session| ledger::release(session, id, &release))
+    }
+
+    fn lose(&self, id: CallId, at: Timestamp) -> Verb<'_, bool> {
+        self.write(move |session| ledger::lose(session, id, at))
+    }
+
+    fn lose_abandoned(&self, before: Timestamp) -> Verb<'_, u64> {
+        self.write(move |session| ledger::lose_abandoned(session, before))
+    }
+
+    fn owned(&self, tenant: TenantId, request_id: RequestId) -> Verb<'_, Option<OwnedCall>> {
+        self.read(move |session| ledger::owned(session, tenant, &request_id))
+    }
+
+    fn call(&self, id: CallId) -> Verb<'_, Option<CallRecord>> {
+        self.read(move |session| ledger::by_id(session, id))
+    }
+
+    fn calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<CallRecord>> {
+        self.read(move |session| ledger::page(session, after, limit))
+    }
+
+    fn ping(&self) -> Verb<'_, ()> {
+        self.write(ledger::ping)
+    }
+}
+
+/// The store's threads; dropping them waits for their end.
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Threads {
+    fn start<F>(&mut self, path: &std::path::Path, name: &str, run: F) -> Result<(), StoreError>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+        self.0.push(thread.map_err(|error| open::refusal(path, &error))?);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // A thread that panicked has already said so; there is nothing left to save.
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What cannot be brought about through the store's verbs: batches and disks that fail at a chosen moment.
+
+use std::future::Future;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+use rusqlite::Connection;
+
+use crate::clock::Timestamp;
+use crate::ids::{AccountName, CallId};
+use crate::key::{KeyDigest, KeyKind};
+use crate::store::{CallKind, NewCall, NewKey, Settings, Store, StoreError};
+
+use super::SqliteStore;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    store: SqliteStore,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { sqlite_path: folder.path().join("relay.db"), batch_max: 512 };
+        let store = SqliteStore::open(&settings).unwrap();
+        Self { folder, store }
+    }
+
+    /// Another process's connection to the same file.
+    fn stranger(&self) -> Connection {
+        Connection::open(self.folder.path().join("relay.db")).unwrap()
+    }
+
+    /// A call of a new key.
+    async fn call(&self) -> NewCall {
+        let key = NewKey {
+            tenant: "tenant".into(),
+            name: "key".into(),
+            kind: KeyKind::Live,
+            digest: KeyDigest([1; 32]),
+            last_four: "abcd".into(),
+            expires_at: None,
+            created_at: Timestamp::from_micros(1),
+        };
+        let key = self.store.create_key(key).await.unwrap();
+        NewCall {
+            tenant_id: key.tenant_id,
+            key_id: key.id,
+            account: AccountName::new("main"),
+            endpoint: "fal-ai/flux-1/dev".into(),
+            kind: CallKind::Queue,
+            held_at: Timestamp::from_micros(2),
+        }
+    }
+
+    /// Lets the writer find all of `verbs` waiting: it stands at a foreign lock until each has been asked.
+    async fn together<T>(&self, verbs: Vec<impl Future<Output = T> + Unpin>) -> Vec<T> {
+        let stranger = self.stranger();
+        stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut first = self.store.ping();
+        assert!(poll!(&mut first).is_pending());
+        let mut verbs = verbs;
+        for verb in &mut verbs {
+            assert!(poll!(verb).is_pending());
+        }
+        stranger.execute_batch("COMMIT").unwrap();
+        first.await.unwrap();
+        join_all(verbs).await
+    }
+}
+
+#[tokio::test]
+async fn a_verb_that_fails_does_not_spoil_its_batch() {
+    let bench = Bench::new();
+    let call = bench.call().await;
+    let stranger = NewCall { tenant_id: crate::ids::TenantId(99), ..call.clone() };
+    let batches_before = bench.store.statistics().batches;
+    let calls = [call.clone(), stranger, call];
+    let held = bench.together(calls.map(|call| bench.store.hold(call)).into()).await;
+    assert!(matches!(held[..], [Ok(CallId(1)), Err(StoreError::Backend(_)), Ok(_)]), "{held:?}");
+    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 2);
+    // The ping may have gone alone or with them.
+    assert!(bench.store.statistics().batches - batches_before <= 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_fails_its_whole_batch_and_the_next_is_well() {
+    let bench = Bench::new();
+    let call = bench.call().await;
+    // Foreign keys that are checked only at the end make the commit itself fail.
+    let spoiler = bench.store.write(|session| {
+        session.execute("PRAGMA defer_foreign_keys = ON", ())?;
+        session.execute(
+            "INSERT INTO keys (tenant_id, name, kind, digest, last_four, created_at)
+             VALUES (99, 'x', 'live', zeroblob(32), 'abcd', 0)",
+            (),
+        )?;
+        Ok(CallId(0))
+    });
+    let verbs = vec![bench.store.hold(call.clone()), spoiler, bench.store.hold(call.clone())];
+    for outcome in bench.together(verbs).await {
+        assert!(matches!(outcome, Err(StoreError::Unwritable(_))), "{outcome:?}");
+    }
+    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap(), []);
+    bench.store.hold(call).await.unwrap();
+    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_answers_reads_and_heals_by_itself() {
+    let bench = Bench::new();
+    let call = bench.call().await;
+    // No page more than there are now: a disk that is full once these are.
+    let fill = "PRAGMA max_page_count = 1";
+    bench.store.write(move |session| Ok(session.first(fill, (), |_| Ok(()))?)).await.unwrap();
+    let mut held = 0;
+    let refusal = loop {
+        match bench.store.hold(call.clone()).await {
+            Ok(_) => held += 1,
+            Err(error) => break error,
+        }
+        assert!(held < 10_000, "the disk never filled");
+    };
+    assert!(matches!(refusal, StoreError::Unwritable(_)), "{refusal:?}");
+    assert_eq!(bench.store.calls(CallId(0), 10_000).await.unwrap().len(), held);
+
+    let lift = "PRAGMA max_page_count = 1000000";
+    bench.store.write(move |session| Ok(session.first(lift, (), |_| Ok(()))?)).await.unwrap();
+    bench.store.hold(call).await.unwrap();
+    assert_eq!(bench.store.calls(CallId(0), 10_000).await.unwrap().len(), held + 1);
+    let check: String = bench.stranger().query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[tokio::test]
+async fn a_verb_that_nobody_waits_for_any_more_still_happens() {
+    let bench = Bench::new();
+    let call = bench.call().await;
+    let mut hold = bench.store.hold(call);
+    // Whether it is answered by now or not, it is taken up.
+    let _ = poll!(&mut hold);
+    drop(hold);
+    bench.store.ping().await.unwrap();
+    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 1);
+}
