@@ -9,7 +9,7 @@ use fal_relay::key::{ApiKey, KeyKind};
 use fal_relay::random::Random;
 use fal_relay::store::{
     CallKind, CallRecord, CallState, KeyChange, KeyRecord, NewCall, NewKey, OwnedCall, Release, SentCall,
-    Settings, Settlement, SqliteStore, Store, StoreError,
+    Settlement, Store, StoreError,
 };
 
 use crate::store_sqlite::Sqlite;
