@@ -1,1 +1,21 @@
-//! (being built)
+//! The listeners' faces: what comes over a socket becomes a call for the relay, and what the relay says becomes an
+//! answer. Here and only here is known what HTTP status a refusal has, what the log line of a call looks like, and
+//! under which address a client reaches the relay.
+//!
+//! fal's grammar of paths has any number of segments and an ending that decides, which no router expresses; so
+//! [`crate::fal::parse`] is the relay listener's router. The admin listener is an axum router like any other.
+
+mod admin;
+mod front;
+mod guard;
+mod listen;
+mod record;
+mod refusal;
+mod settings;
+mod site;
+
+pub use admin::admin_router;
+pub use front::{Front, Readiness};
+pub use listen::{Capacity, Door, serve};
+pub use record::Numbers;
+pub use settings::{Hosts, Settings};

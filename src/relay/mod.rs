@@ -159,6 +159,7 @@ impl Relay {
         notes: &mut Notes,
     ) -> Result<Answer, UpstreamError> {
         notes.account = Some(account.name.clone());
+        notes.body = Some(outgoing.body.progress());
         let start = self.shared.clock.elapsed();
         let mut response = self.upstream.send(account, outgoing).await?;
         notes.upstream = Some(self.shared.clock.elapsed().saturating_sub(start));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{AccountName, KeyId, RequestId};
+use crate::upstream::BodyProgress;
 
 /// The log line of one call, filled in station by station.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Notes {
     pub request_id: Option<RequestId>,
     /// The fal account that carries it.
     pub account: Option<AccountName>,
+    /// The request's body on its way to fal.
+    pub body: Option<Arc<BodyProgress>>,
     /// How long fal took until the head of its answer.
     pub upstream: Option<Duration>,
 }

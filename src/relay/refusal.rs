@@ -21,6 +21,9 @@ pub enum Refusal {
     /// The request is not well formed.
     #[error("{0}")]
     Malformed(&'static str),
+    /// The path is one that no route has, whatever the method.
+    #[error("The path is malformed: {0}.")]
+    MalformedPath(&'static str),
     /// The body broke off before its end.
     #[error("The request body broke off before its end.")]
     BodyBroken,
@@ -79,6 +82,7 @@ impl Refusal {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Malformed(_)
+            | Self::MalformedPath(_)
             | Self::BodyBroken
             | Self::BodyStalled
             | Self::BodyTooLarge { .. }

@@ -1,0 +1,220 @@
+//! The relay listener: who calls, what do they want, and the relay's verb for it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::record::{Numbers, Record, Recorded};
+use super::refusal;
+use super::settings::Settings;
+use super::site::Site;
+use crate::clock::Clock;
+use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::relay::{Caller, Inbound, Notes, Refusal, Relay, Reply, Shared};
+use crate::store::CallKind;
+
+/// Keeps a browser from taking an answer for a page of the relay's own.
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// Joins an answer with its log line, also where fal gave no id.
+const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
+
+/// Whether the process should be given traffic.
+pub struct Readiness {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    draining: AtomicBool,
+    last: tokio::sync::Mutex<Option<(std::time::Duration, bool)>>,
+}
+
+/// How long an answer about the ledger is believed: asking writes, and anybody may ask.
+const READY_FOR: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Readiness {
+    /// Ready when the ledger is.
+    pub fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { shared, clock, draining: AtomicBool::new(false), last: tokio::sync::Mutex::new(None) })
+    }
+
+    /// From now on not ready: the process is about to stop.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer to `GET /ready`.
+    pub async fn check(&self) -> (StatusCode, serde_json::Value) {
+        if self.draining.load(Ordering::Relaxed) {
+            return (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"}));
+        }
+        match self.ledger_answers().await {
+            true => (StatusCode::OK, json!({"status": "ready"})),
+            false => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "ledger unavailable"})),
+        }
+    }
+
+    async fn ledger_answers(&self) -> bool {
+        let mut last = self.last.lock().await;
+        let now = self.clock.elapsed();
+        if let Some((at, answer)) = *last
+            && now.saturating_sub(at) < READY_FOR
+        {
+            return answer;
+        }
+        let answer = match self.shared.ready().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "the ledger is not available");
+                false
+            }
+        };
+        *last = Some((now, answer));
+        answer
+    }
+}
+
+/// The relay listener's service, one for each worker.
+#[derive(Clone)]
+pub struct Front {
+    relay: Relay,
+    readiness: Arc<Readiness>,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    numbers: Arc<Numbers>,
+}
+
+impl Front {
+    /// The service over a worker's relay.
+    pub fn new(
+        relay: Relay,
+        readiness: Arc<Readiness>,
+        settings: Arc<Settings>,
+        clock: Arc<dyn Clock>,
+        numbers: Arc<Numbers>,
+    ) -> Self {
+        Self { relay, readiness, settings, clock, numbers }
+    }
+
+    /// Answers one request.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        secure: bool,
+    ) -> Response<Recorded> {
+        let id = self.numbers.next();
+        let mut record = Record::new(id.clone(), request.method().clone(), self.clock.clone());
+        let reply = match self.route(request, peer, secure, &mut record.notes).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                record.refused(&refusal);
+                refusal::answer(&refusal)
+            }
+        };
+        let (mut parts, body) = reply.into_parts();
+        parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            parts.headers.insert(X_RELAY_REQUEST_ID, id);
+        }
+        let recorded = Recorded::new(body, parts.status, record);
+        Response::from_parts(parts, recorded)
+    }
+
+    /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        secure: bool,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        let (parts, body) = request.into_parts();
+        if let Some(reply) = self.open_route(&parts, notes).await {
+            return reply;
+        }
+        let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer, secure)?;
+        let call = fal::parse(site.role, &parts.method, parts.uri.path());
+        if let Err(error @ RouteError::Malformed(_)) = call {
+            return Err(refuse(error));
+        }
+        let caller = self.relay.identify(&parts.headers, notes).await?;
+        let inbound = Inbound {
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            body,
+            base: site.base,
+            body_idle: self.settings.body_idle,
+        };
+        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+    }
+
+    /// The routes that need no key.
+    async fn open_route(
+        &self,
+        parts: &request::Parts,
+        notes: &mut Notes,
+    ) -> Option<Result<Reply, Refusal>> {
+        let (route, (status, body)) = match parts.uri.path() {
+            "/health" => ("health", (StatusCode::OK, json!({"status": "ok"}))),
+            "/ready" => ("ready", self.readiness.check().await),
+            _ => return None,
+        };
+        notes.route = route;
+        match parts.method {
+            Method::GET | Method::HEAD => Some(Ok(refusal::json_answer(status, &body))),
+            _ => Some(Err(Refusal::Method { allow: "GET, HEAD" })),
+        }
+    }
+
+    async fn carry(
+        &self,
+        caller: Caller,
+        call: Call,
+        inbound: Inbound,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = name(&call);
+        match call {
+            Call::Submit { endpoint } => {
+                notes.endpoint = Some(endpoint.clone().into());
+                self.relay.submit(caller, endpoint, inbound, notes).await
+            }
+            Call::Follow { endpoint, request_id, what } => {
+                self.relay.follow(&caller, &endpoint, request_id, what, inbound, notes).await
+            }
+            Call::Run { endpoint } => {
+                notes.endpoint = Some(endpoint.clone().into());
+                self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes).await
+            }
+            Call::Stream { endpoint } => {
+                notes.endpoint = Some(endpoint.clone().into());
+                self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
+            }
+            Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+        }
+    }
+}
+
+fn refuse(error: RouteError) -> Refusal {
+    match error {
+        RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
+        RouteError::Method { allow } => Refusal::Method { allow },
+        RouteError::Unknown => Refusal::UnknownRoute,
+    }
+}
+
+/// What the log line calls a call.
+fn name(call: &Call) -> &'static str {
+    match call {
+        Call::Submit { .. } => "submit",
+        Call::Follow { what: FollowUp::Status, .. } => "status",
+        Call::Follow { what: FollowUp::StatusStream, .. } => "status_stream",
+        Call::Follow { what: FollowUp::Result { .. }, .. } => "result",
+        Call::Follow { what: FollowUp::Cancel, .. } => "cancel",
+        Call::Run { .. } => "run",
+        Call::Stream { .. } => "stream",
+        Call::Storage(_) => "storage",
+    }
+}
