@@ -1,0 +1,28 @@
+//! What the operator may say about the journey of a call.
+
+use std::time::Duration;
+
+/// The journey of a call: `[relay]` of the configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The largest request body.
+    pub max_body_bytes: u64,
+    /// Keys whose owners are kept in memory.
+    pub identity_cache_entries: usize,
+    /// Requests whose owners are kept in memory.
+    pub owner_cache_entries: usize,
+    /// How often the store is asked whether any key changed.
+    pub key_check: Duration,
+}
+
+impl Default for Settings {
+    /// The values of `config/fal-relay.toml`; a test of the configuration compares them.
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 100 * 1024 * 1024,
+            identity_cache_entries: 10_000,
+            owner_cache_entries: 100_000,
+            key_check: Duration::from_secs(1),
+        }
+    }
+}
