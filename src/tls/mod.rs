@@ -1,1 +1,5 @@
 //! (being built)
+
+mod settings;
+
+pub use settings::{CertificateFiles, Settings};
