@@ -1,0 +1,36 @@
+# The tasks of fal-relay. `just` alone lists them; `tests/run` and `.ci/run` need no just.
+
+_default:
+    @just --list --unsorted
+
+# What CI runs: format, lints, licences, tests.
+check:
+    .ci/run
+
+# All tests, after installing what they need. Arguments go to cargo-nextest.
+test *args:
+    tests/run {{ args }}
+
+# Formats the code.
+fmt:
+    cargo fmt
+
+# Lints as CI does.
+lint:
+    cargo clippy --locked --all-targets -- -D warnings
+
+# Known vulnerabilities in dependencies. Needs the network.
+audit:
+    cargo deny --locked check advisories
+
+# A relay with a pretended fal behind it: no account, no cost.
+run *args:
+    cargo run --release -- serve --sandbox {{ args }}
+
+# Counts of the house: lines per file and function, unwraps.
+counts:
+    cargo nextest run --locked --test layering --no-capture
+
+# The container image.
+image tag="fal-relay":
+    docker build --tag {{ tag }} .
