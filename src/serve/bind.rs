@@ -1,0 +1,59 @@
+//! Sockets and certificates, got ready before anything is served.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::error::ServeError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::tls::{self, Certificates, LocalCa};
+
+/// What the https listener shows.
+pub(super) struct Https {
+    pub(super) server: Arc<rustls::ServerConfig>,
+    /// Files that are watched.
+    pub(super) certificates: Option<Arc<Certificates>>,
+    /// The authority that clients must trust.
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// Certificates from the operator's files, or of a local authority in sandbox mode.
+pub(super) fn certificates(
+    config: &Config,
+    in_sandbox: bool,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Https>, ServeError> {
+    if config.tls.files.is_some() {
+        let certificates = Certificates::load(&config.tls)?;
+        let server = certificates.server_config()?;
+        return Ok(Some(Https { server, certificates: Some(certificates), ca_file: None }));
+    }
+    if !in_sandbox {
+        return Ok(None);
+    }
+    let ca = LocalCa::open_or_make(&config.sandbox.data_dir, &[], &**clock)?;
+    Ok(Some(Https { server: ca.server_config, certificates: None, ca_file: Some(ca.ca_file) }))
+}
+
+/// How fal's certificates are checked.
+pub(super) fn upstream_tls(config: &Config) -> Result<Arc<rustls::ClientConfig>, ServeError> {
+    let settings = &config.upstream;
+    Ok(Arc::new(tls::client_config(settings.ca_file.as_deref(), settings.http2)?))
+}
+
+/// A bound socket that every worker can accept from.
+pub(super) fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bind = || -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|reason| ServeError::Bind { key, address, reason })
+}
+
+/// Where a socket listens, once the system has chosen a port.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
+    listener.local_addr().map_err(ServeError::Runtime)
+}

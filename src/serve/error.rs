@@ -1,0 +1,57 @@
+//! Why the house could not be opened.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::admin::AdminError;
+use crate::ids::AccountName;
+use crate::random::NoRandomness;
+use crate::sandbox::SandboxError;
+use crate::store::StoreError;
+use crate::tls::TlsError;
+use crate::upstream::BadOrigin;
+
+/// A start that failed. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no fal account to carry calls.
+    #[error(
+        "no fal account is configured: set FAL_KEY=<id:secret>, or add an [[accounts]] section to fal-relay.toml; \
+         to try fal-relay without an account, use `fal-relay serve --sandbox`"
+    )]
+    NoAccount,
+    /// A fal key has characters that no header may have.
+    #[error("the key of account {0} has characters that cannot be sent in a header; copy it again from fal")]
+    BadKey(AccountName),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}; stop the program that uses it, or set {key} to another address")]
+    Bind {
+        /// The configuration's key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// One of fal's addresses in the configuration cannot be used.
+    #[error("[upstream]: {0}")]
+    Origin(#[from] BadOrigin),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The sandbox cannot be started.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The first key cannot be made.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+    /// The system gave no thread or runtime.
+    #[error("the system refuses a thread, runtime or socket: {0}")]
+    Runtime(io::Error),
+}

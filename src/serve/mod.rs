@@ -1,0 +1,201 @@
+//! Builds the house from a [`Config`], binds its listeners, starts what runs beside them, and drains all of it.
+//!
+//! One thread and one single-threaded runtime for each worker: a connection, its calls and its connections to fal stay
+//! on one core. All workers accept from the same sockets. Beside them the main runtime serves operators, watches keys
+//! and certificates, and runs the sandbox.
+
+mod bind;
+mod error;
+mod worker;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use error::ServeError;
+use worker::Workers;
+
+use crate::admin::{Admin, CreateKey};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{Capacity, Numbers, Readiness, admin_router};
+use crate::key::{ApiKey, KeyKind};
+use crate::random::Random;
+use crate::relay::Shared;
+use crate::store::{SqliteStore, Store};
+use crate::upstream::Account;
+use crate::{sandbox, tls};
+
+/// The tenant of the key that a first start makes.
+const FIRST_TENANT: &str = "default";
+
+/// A house that is built and bound, and not yet open.
+pub struct House {
+    /// What a newcomer must be told.
+    pub welcome: Welcome,
+    config: Config,
+    admin_listener: TcpListener,
+    workers: Workers,
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+    certificates: Option<Arc<tls::Certificates>>,
+    sandbox: Option<sandbox::Running>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Where the house stands, and the key of its first start.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// The http listener for tenants.
+    pub http: SocketAddr,
+    /// The https listener for tenants.
+    pub https: Option<SocketAddr>,
+    /// The listener for operators.
+    pub admin: SocketAddr,
+    /// The simulated fal.
+    pub sandbox: Option<SocketAddr>,
+    /// The certificate authority that clients of the https listener must trust, in sandbox mode.
+    pub ca_file: Option<PathBuf>,
+    /// The key that this first start made. It is shown once.
+    pub first_key: Option<ApiKey>,
+}
+
+impl House {
+    /// Opens the store, starts the sandbox when there is one, and binds every listener. Nothing is served yet.
+    pub async fn build(
+        mut config: Config,
+        in_sandbox: bool,
+        clock: Arc<dyn Clock>,
+        random: Random,
+    ) -> Result<Self, ServeError> {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store)?);
+        give_up_abandoned(&*store, &*clock).await?;
+        let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
+        let accounts = accounts(&config)?;
+        let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
+        let shared = Shared::new(
+            config.relay.clone(),
+            &config.upstream,
+            accounts,
+            store.clone(),
+            clock.clone(),
+            kind,
+        );
+        let readiness = Readiness::new(shared.clone(), clock.clone());
+        let https = bind::certificates(&config, in_sandbox, &clock)?;
+        let http_socket = bind::listen("server.listen", config.server.listen)?;
+        let https_socket = match https.is_some() {
+            true => Some(bind::listen("server.https_listen", config.server.https_listen)?),
+            false => None,
+        };
+        let admin_socket = bind::listen("server.admin_listen", config.server.admin_listen)?;
+        let welcome = Welcome {
+            http: bind::address(&http_socket)?,
+            https: https_socket.as_ref().map(bind::address).transpose()?,
+            admin: bind::address(&admin_socket)?,
+            sandbox: sandbox.as_ref().map(|running| running.addr),
+            ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
+            first_key: first_key(store, clock.clone(), random.clone(), kind).await?,
+        };
+        let mut process = [0; 4];
+        random.fill(&mut process)?;
+        let workers = Workers {
+            http: http_socket,
+            https: https_socket.zip(https.as_ref().map(|https| https.server.clone())),
+            settings: Arc::new(config.server.clone()),
+            upstream: config.upstream.clone(),
+            upstream_tls: bind::upstream_tls(&config)?,
+            shared: shared.clone(),
+            readiness: readiness.clone(),
+            capacity: Capacity::new(&config.server),
+            numbers: Numbers::new(u32::from_le_bytes(process)),
+            clock: clock.clone(),
+        };
+        let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
+        let certificates = https.and_then(|https| https.certificates);
+        Ok(Self { welcome, config, admin_listener, workers, shared, readiness, certificates, sandbox, clock })
+    }
+
+    /// Serves until `stop`, then drains: not ready, no new connections, calls under way may finish within
+    /// `server.drain_seconds`.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let shared = self.shared.clone();
+        let watching = tokio::spawn(async move { shared.watch_keys().await });
+        let reloading = self.certificates.clone().map(|certificates| {
+            let clock = self.clock.clone();
+            tokio::spawn(async move { certificates.watch(clock).await })
+        });
+        let admin = tokio::spawn(
+            axum::serve(self.admin_listener, admin_router(self.readiness.clone()))
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future(),
+        );
+        let working = self.workers.start(self.config.server.workers, &stop)?;
+        stop.cancelled().await;
+        self.readiness.drain();
+        tracing::info!("draining: no new connections; calls under way may finish");
+        if !working.finished(self.config.server.drain, &*self.clock).await {
+            tracing::warn!("the drain's time is over; calls that were still under way are cut off");
+        }
+        watching.abort();
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
+        admin.abort();
+        if let Some(sandbox) = self.sandbox {
+            sandbox.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+/// A process that was killed left rows of which nobody knows whether fal has the call. They are never sent again.
+async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<(), ServeError> {
+    let lost = store.lose_abandoned(clock.now()).await?;
+    if lost > 0 {
+        tracing::warn!(lost, "calls of an earlier process had no outcome; they are marked as unknown");
+    }
+    Ok(())
+}
+
+async fn start_sandbox(
+    config: &mut Config,
+    in_sandbox: bool,
+    clock: &Arc<dyn Clock>,
+    random: &Random,
+) -> Result<Option<sandbox::Running>, ServeError> {
+    if !in_sandbox {
+        return Ok(None);
+    }
+    let running = sandbox::start(config.sandbox.clone(), clock.clone(), random.clone()).await?;
+    config.point_at_sandbox(&running.base_url);
+    Ok(Some(running))
+}
+
+fn accounts(config: &Config) -> Result<Vec<Account>, ServeError> {
+    if config.accounts.is_empty() {
+        return Err(ServeError::NoAccount);
+    }
+    let account = |said: &crate::config::Account| {
+        Account::new(said.name.clone(), &said.key).ok_or_else(|| ServeError::BadKey(said.name.clone()))
+    };
+    config.accounts.iter().map(account).collect()
+}
+
+/// A store without keys is a first start: it gets one, so that the next command can be a call.
+async fn first_key(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    kind: KeyKind,
+) -> Result<Option<ApiKey>, ServeError> {
+    if !store.keys(None).await?.is_empty() {
+        return Ok(None);
+    }
+    let create = CreateKey { tenant: FIRST_TENANT.into(), name: "first start".into(), kind, expires_in: None };
+    let (key, _) = Admin::new(store, clock, random).create_key(create).await?;
+    Ok(Some(key))
+}
