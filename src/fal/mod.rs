@@ -3,8 +3,13 @@
 
 mod endpoint;
 mod headers;
+mod json;
+mod rewrite;
 mod route;
+mod sse;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};
+pub use json::top_level_strings;
+pub use rewrite::{Addresses, Rewriter};
 pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal};
