@@ -51,7 +51,7 @@ impl Desk {
         let sent = SentCall {
             request_id: RequestId::parse(request_id).unwrap(),
             app_base: "fal-ai/flux-1".into(),
-            body_sha256: [7; 32],
+            body_sha256: Some([7; 32]),
             body_bytes: 17,
             sent_at: self.clock.now(),
         };

@@ -1,8 +1,114 @@
-//! (being built)
+//! The verbs of the command line. Each reads the configuration, does its work through the room that knows it, and
+//! prints for people or, with `--json`, for programs.
 
 #[cfg(test)]
 mod bench;
+pub mod check;
+mod health;
 pub mod key;
 pub mod ledger;
+mod serve;
 mod table;
 pub mod tenant;
+mod welcome;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::Admin;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, environment};
+use crate::key::KeyKind;
+use crate::random::Random;
+use crate::store::SqliteStore;
+
+/// A self-hosted gateway between programs that already speak fal.ai's API and fal.ai itself.
+#[derive(Debug, Parser)]
+#[command(name = "fal-relay", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which configuration a verb works with.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The configuration file [default: ./fal-relay.toml when it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Work with the simulated fal: nothing leaves this machine, nothing is charged
+    #[arg(long, global = true)]
+    sandbox: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the relay
+    Serve,
+    /// Run the simulated fal alone, for test suites
+    Sandbox,
+    /// Explain the configuration
+    Check(check::Check),
+    /// Make, list and end the relay's keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// List tenants
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Read the ledger
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Bring the store up to date (serve does it too)
+    Migrate,
+    /// Ask a running relay whether it is ready; for container health checks
+    Health,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub fn run(self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.run_in_runtime())
+    }
+
+    async fn run_in_runtime(self) -> anyhow::Result<()> {
+        let place = self.place;
+        let mut out = std::io::stdout().lock();
+        match self.verb {
+            Verb::Serve => serve::serve(&place, &mut out).await,
+            Verb::Sandbox => serve::sandbox(&place, &mut out).await,
+            Verb::Check(check) => check::run(&check, place.config.as_deref(), place.sandbox, &mut out).await,
+            Verb::Key(command) => key::run(&command, &place.admin()?, place.kind(), &mut out).await,
+            Verb::Tenant(command) => tenant::run(&command, &place.admin()?, &mut out).await,
+            Verb::Ledger(command) => ledger::run(&command, &place.admin()?, &mut out).await,
+            Verb::Migrate => {
+                place.admin()?;
+                Ok(writeln!(out, "The store is up to date.")?)
+            }
+            Verb::Health => health::run(&place.load()?).await,
+        }
+    }
+}
+
+impl Place {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config.as_deref(), environment(), self.sandbox)?)
+    }
+
+    /// The service over the configured store, whether or not a relay is running on it.
+    fn admin(&self) -> anyhow::Result<Admin> {
+        let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Ok(Admin::new(store, clock, Random::system()))
+    }
+
+    /// The kind of keys that tenants use here.
+    fn kind(&self) -> KeyKind {
+        if self.sandbox { KeyKind::Test } else { KeyKind::Live }
+    }
+}

@@ -18,6 +18,9 @@ use crate::upstream::{ResponseBody, UpstreamError};
 /// logs were asked for; a longer one streams.
 pub(super) const ENVELOPE_MAX_BYTES: usize = 64 * 1024;
 
+/// Room for a public base that is longer than fal's, three times.
+const REWRITING_MARGIN_BYTES: usize = 256;
+
 /// An answer for a tenant.
 pub type Reply = Response<ReplyBody>;
 
@@ -86,7 +89,7 @@ pub(super) async fn rewrite(
 
 /// An answer that was read whole, with fal's addresses made ours.
 pub(super) fn whole(mut parts: Parts, body: &Bytes, addresses: &Arc<Addresses>) -> Reply {
-    let mut out = BytesMut::with_capacity(body.len() + addresses.public.len());
+    let mut out = BytesMut::with_capacity(body.len() + REWRITING_MARGIN_BYTES);
     let mut rewriter = Form::Json.rewriter(addresses);
     rewriter.push(body, &mut out);
     rewriter.finish(&mut out);

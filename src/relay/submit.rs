@@ -10,7 +10,7 @@ use super::notes::Notes;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Answer, Caller, Inbound, Relay, Target, with_query};
-use crate::fal::{AcceptEncoding, Call, Endpoint, Role, top_level_strings};
+use crate::fal::{AcceptEncoding, Endpoint, top_level_strings};
 use crate::ids::RequestId;
 use crate::store::{CallKind, OwnedCall, SentCall};
 use crate::upstream::{BodyEnd, BodyProgress, Host};
@@ -90,11 +90,8 @@ impl Relay {
         let request_id = request_id.as_deref().and_then(|id| RequestId::parse(id).ok()).ok_or_else(|| {
             Refusal::OutcomeUnknown("fal's answer to a submit has no request id that can be used".into())
         })?;
-        let returned = response_url.as_deref().and_then(|address| self.shared.addresses.path_of(address));
-        let app_base = match returned.map(|path| crate::fal::parse(Role::Queue, &Method::GET, path)) {
-            Some(Ok(Call::Follow { endpoint, .. })) => endpoint.as_str().into(),
-            _ => endpoint.app_base().as_str().into(),
-        };
+        let returned = response_url.as_deref().and_then(|address| self.shared.addresses.app_base(address));
+        let app_base = returned.unwrap_or_else(|| endpoint.app_base()).into();
         Ok(Accepted { request_id, app_base })
     }
 

@@ -129,8 +129,8 @@ pub struct SentCall {
     pub request_id: RequestId,
     /// The app base of the addresses that fal returned: follow-ups go there.
     pub app_base: Arc<str>,
-    /// SHA-256 of the request's body.
-    pub body_sha256: [u8; 32],
+    /// SHA-256 of the request's body; `None` when fal answered before it had read all of it.
+    pub body_sha256: Option<[u8; 32]>,
     /// Length of the request's body.
     pub body_bytes: u64,
     /// Now.

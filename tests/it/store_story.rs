@@ -330,7 +330,7 @@ fn sent(id: &str) -> SentCall {
     SentCall {
         request_id: request_id(id),
         app_base: "fal-ai/flux-1".into(),
-        body_sha256: [7; 32],
+        body_sha256: Some([7; 32]),
         body_bytes: 17,
         sent_at: at(101),
     }
