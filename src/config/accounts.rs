@@ -1,5 +1,6 @@
 //! The fal accounts: each with a name of its own and a key that looks like one.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::explain::Explanation;
@@ -14,9 +15,10 @@ const SANDBOX_ACCOUNT: (&str, &str) = ("sandbox", "sandbox:sandbox");
 
 /// The accounts that were said, checked, each with a line for the explanation.
 pub(super) fn read(said: &mut Said, explanation: &mut Explanation) -> Vec<Account> {
-    let mut accounts: Vec<Account> = Vec::new();
+    let mut accounts = Vec::new();
+    let mut names = HashSet::new();
     for account in std::mem::take(&mut said.accounts) {
-        if accounts.iter().any(|other| other.name.as_str() == account.name) {
+        if !account.name.is_empty() && !names.insert(account.name.clone()) {
             said.refuse(account.origin.clone(), "accounts.name", format!("{:?} is used twice", account.name));
         }
         if let Some((key, origin)) = check(&account, said) {

@@ -41,22 +41,17 @@ fn setting(name: &str, rest: &str, text: &str, said: &mut Said) {
         None if is_service_link(rest) => said.notices.push(format!(
             "{name} is not a setting; it looks like one that Kubernetes sets for a service named `fal-relay`"
         )),
-        None => unknown(name, &key, at, said),
+        None => unknown(name, &key, said),
     }
 }
 
-fn unknown(name: &str, key: &str, at: Origin, said: &mut Said) {
-    let as_variable = |key: String| format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"));
+fn unknown(name: &str, key: &str, said: &mut Said) {
+    let named = |key: String| key.replace("accounts.", "accounts.<name>.");
+    let as_variable = |key: String| format!("{PREFIX}{}", named(key).to_ascii_uppercase().replace('.', "__"));
     // Someone may have written one underscore where two part the section from the key.
     let known = said.entries.iter().map(|entry| &entry.key).find(|known| known.replace('.', "_") == key);
     let suggestion = known.cloned().or_else(|| said.suggest(key)).map(as_variable);
-    said.problems.push(Problem::Unknown {
-        at,
-        what: "variable",
-        name: name.into(),
-        suggestion,
-        line: String::new(),
-    });
+    said.problems.push(Problem::UnknownVariable { name: name.into(), suggestion });
 }
 
 /// Kubernetes gives every container such variables for every service; one named `fal-relay` must not stop the relay.
@@ -83,13 +78,7 @@ fn account_setting(at: Origin, rest: &str, text: &str, said: &mut Said) {
         _ => {
             let suggestion = Some(format!("{PREFIX}ACCOUNTS__<NAME>__KEY"));
             let name = at.to_string();
-            said.problems.push(Problem::Unknown {
-                at,
-                what: "variable",
-                name,
-                suggestion,
-                line: String::new(),
-            });
+            said.problems.push(Problem::UnknownVariable { name, suggestion });
         }
     }
 }

@@ -57,12 +57,20 @@ pub enum Problem {
         /// The line, without its value.
         line: String,
     },
-    /// A key, section or variable that does not exist.
+    /// A variable that does not exist.
+    #[error("unknown variable `{name}`{}", hint(suggestion.as_deref()))]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The one that was perhaps meant.
+        suggestion: Option<String>,
+    },
+    /// A key or section that does not exist.
     #[error("{at}: unknown {what} `{name}`{}{}", hint(suggestion.as_deref()), quote(line))]
     Unknown {
         /// The place.
         at: Origin,
-        /// "key", "section" or "variable".
+        /// "key" or "section".
         what: &'static str,
         /// Its name as written.
         name: String,

@@ -11,6 +11,9 @@ use crate::secret::Secret;
 /// The defaults with their reasons, as the operator reads them.
 pub(super) const DEFAULTS: &str = include_str!("../../config/fal-relay.toml");
 
+/// The keys of each of `[[accounts]]`, which the default file can only show in a comment.
+const ACCOUNT_KEYS: [&str; 3] = ["accounts.name", "accounts.key", "accounts.key_file"];
+
 /// A value as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
@@ -161,18 +164,17 @@ impl Said {
         self.problems.push(Problem::Unusable { at, key: key.into(), reason: reason.into() });
     }
 
-    /// The known key that `name` was perhaps meant to be: the same word in another section, or a near spelling.
+    /// The known key that `name` was perhaps meant to be: a near spelling, or the same word in another section.
     pub(super) fn suggest(&self, name: &str) -> Option<String> {
-        let leaf = |key: &str| key.rsplit('.').next().map(str::to_owned);
-        let same_word = self.entries.iter().find(|entry| leaf(&entry.key) == leaf(name));
-        let near = || nearest(name, self.entries.iter().map(|entry| entry.key.as_str()));
-        same_word.map(|entry| entry.key.clone()).or_else(near)
+        let keys = || self.entries.iter().map(|entry| entry.key.as_str()).chain(ACCOUNT_KEYS);
+        let near = nearest(name, leaf(name).len(), keys().map(|key| (key, key)));
+        near.or_else(|| nearest(leaf(name), leaf(name).len(), keys().map(|key| (leaf(key), key))))
     }
 
     /// The known section that `name` was perhaps meant to be.
     pub(super) fn suggest_section(&self, name: &str) -> Option<String> {
         let sections = self.entries.iter().filter_map(|entry| Some(entry.key.rsplit_once('.')?.0));
-        nearest(name, sections.chain(["accounts"]))
+        nearest(name, name.len(), sections.chain(["accounts"]).map(|section| (section, section)))
     }
 }
 
@@ -180,11 +182,21 @@ fn is_inside(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The candidate within a third of the letters, two at least.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    let most = (name.len() / 3).max(2);
-    let near = candidates.map(|candidate| (strsim::osa_distance(name, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= most).min().map(|(_, candidate)| candidate.to_owned())
+fn leaf(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+/// The name of the spelling that is nearest to `name`, if it is within a third of `letters`, two at least.
+fn nearest<'a>(
+    name: &str,
+    letters: usize,
+    spellings: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Option<String> {
+    let most = (letters / 3).max(2);
+    let near = spellings.map(|(spelling, of)| (strsim::osa_distance(name, spelling), of));
+    near.filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, of)| of.to_owned())
 }
 
 /// Flattens the default file, whose keys are all the keys there are.
