@@ -19,7 +19,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 fal-relay \
-    && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /data --shell /usr/sbin/nologin fal-relay \
+    && useradd --uid 65532 --key UID_MAX=65535 --gid 65532 --no-create-home --home-dir /data --shell /usr/sbin/nologin fal-relay \
     && install --directory --owner 65532 --group 65532 --mode 0700 /data
 COPY --from=build /out/fal-relay /usr/local/bin/fal-relay
 

@@ -108,6 +108,15 @@ mod layering {
         println!("unwrap and expect outside tests: {unwraps}");
     }
 
+    /// A literal read wrongly would hide the code behind it; the braces would tell.
+    #[test]
+    fn the_scanner_keeps_its_footing_in_every_file() {
+        for source in sources() {
+            let count = |brace| source.code.matches(brace).count();
+            assert_eq!(count('{'), count('}'), "braces of {} after blanking", source.path.display());
+        }
+    }
+
     #[test]
     fn the_scanner_sees_what_is_wrong() {
         let faults = |room: &str, depth: usize, code: &str| import_faults(&source(room, depth, code)).len();
