@@ -1,40 +1,33 @@
 //! `fal-relay check`: explains the configuration, and with `--upstream` asks fal whether the keys are good.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, StatusCode, redirect, retry};
 
-use crate::config::{Account, Config};
+use crate::config::{Account, Config, ConfigError};
 use crate::{tls, upstream};
 
 /// How long fal may take to answer about one key.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `fal-relay check` is told.
+/// `check`
 #[derive(Clone, Debug, clap::Args)]
-pub struct CheckArgs {
-    /// The configuration file [default: fal-relay.toml, when it exists]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Checks what `serve --sandbox` would use
-    #[arg(long)]
-    pub sandbox: bool,
-    /// Also asks fal whether each account's key is good; costs nothing
+pub struct Check {
+    /// Also ask fal whether each account's key is good; costs nothing
     #[arg(long)]
     pub upstream: bool,
 }
 
 /// Prints every key, its value and where it came from. Fails when anything is wrong; the error says all of it.
 pub async fn run(
-    args: &CheckArgs,
-    environment: impl Iterator<Item = (String, String)>,
+    check: &Check,
+    loaded: Result<Config, ConfigError>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let config = match Config::load(args.config.as_deref(), environment, args.sandbox) {
+    let config = match loaded {
         Ok(config) => config,
         Err(error) => {
             error.explanation.write(out)?;
@@ -49,7 +42,7 @@ pub async fn run(
     if let Some(files) = &config.tls.files {
         tls::Certificates::load(files)?;
     }
-    if args.upstream { ask_fal(&config, out).await } else { Ok(()) }
+    if check.upstream { ask_fal(&config, out).await } else { Ok(()) }
 }
 
 /// Says of each account whether fal takes its key.
@@ -135,10 +128,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("empty.toml");
         std::fs::write(&file, "").unwrap();
-        let args = CheckArgs { config: Some(file), sandbox: false, upstream };
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let loaded = Config::load(Some(&file), variables, false);
         let mut out = Vec::new();
-        let outcome = run(&args, variables, &mut out).await;
+        let outcome = run(&Check { upstream }, loaded, &mut out).await;
         (String::from_utf8(out).unwrap(), outcome.err().map(|error| format!("{error:#}")))
     }
 

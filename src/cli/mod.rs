@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, environment};
+use crate::config::{Config, ConfigError, environment};
 use crate::key::KeyKind;
 use crate::random::Random;
 use crate::store::SqliteStore;
@@ -82,7 +82,7 @@ impl Cli {
         match self.verb {
             Verb::Serve => serve::serve(&place, &mut out).await,
             Verb::Sandbox => serve::sandbox(&place, &mut out).await,
-            Verb::Check(check) => check::run(&check, place.config.as_deref(), place.sandbox, &mut out).await,
+            Verb::Check(check) => check::run(&check, place.loaded(), &mut out).await,
             Verb::Key(command) => key::run(&command, &place.admin()?, place.kind(), &mut out).await,
             Verb::Tenant(command) => tenant::run(&command, &place.admin()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.admin()?, &mut out).await,
@@ -97,7 +97,11 @@ impl Cli {
 
 impl Place {
     fn load(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.config.as_deref(), environment(), self.sandbox)?)
+        Ok(self.loaded()?)
+    }
+
+    fn loaded(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), environment(), self.sandbox)
     }
 
     /// The service over the configured store, whether or not a relay is running on it.

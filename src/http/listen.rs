@@ -106,7 +106,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let accepting = doors
         .into_iter()
-        .map(|door| accept(door, host.clone(), capacity.clone(), graceful.watcher(), stop.clone()));
+        .map(|door| accept(door, host.clone(), capacity.clone(), &graceful, stop.clone()));
     futures_util::future::join_all(accepting).await;
     graceful.shutdown().await;
 }
@@ -133,7 +133,7 @@ async fn accept(
     door: Door,
     host: Host,
     capacity: Arc<Capacity>,
-    graceful: Watcher,
+    graceful: &GracefulShutdown,
     stop: CancellationToken,
 ) {
     let tls = door.tls.map(TlsAcceptor::from);
@@ -146,7 +146,7 @@ async fn accept(
         match accepted {
             Ok((socket, peer, place)) => {
                 let Some(place) = capacity.admit(place, peer.ip()) else { continue };
-                welcome(socket, peer.ip(), place, tls.clone(), &host, graceful.clone());
+                welcome(socket, peer.ip(), place, tls.clone(), &host, graceful.watcher());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

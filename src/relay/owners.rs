@@ -38,7 +38,7 @@ impl Owners {
 
     /// Remembers a call that fal has just taken, or that was looked up.
     pub(super) fn remember(&self, tenant: TenantId, request_id: RequestId, call: OwnedCall) -> Arc<Followed> {
-        let ended = AtomicBool::new(call.settled);
+        let ended = AtomicBool::new(call.closed);
         let job = Arc::new(Followed { call, ended });
         self.known.insert((tenant, request_id), job.clone());
         job

@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 
 use super::refusal::Refusal;
-use crate::fal::{Addresses, Inflate, Rewriter};
+use crate::fal::{Addresses, Inflate, InflateError, Rewriter};
 use crate::upstream::{ResponseBody, UpstreamError};
 
 /// The largest answer that is read whole before it goes on. fal's submit and status answers are below 2 KiB unless
@@ -37,6 +37,8 @@ pub enum ReplyBody {
 /// A body in which fal's addresses become ours as it streams.
 pub struct RewritingBody {
     source: ResponseBody,
+    /// What has come and is not turned yet.
+    pending: Bytes,
     inflate: Option<Inflate>,
     rewriter: Rewriter,
     done: bool,
@@ -83,7 +85,7 @@ pub(super) async fn rewrite(
         parts.headers.remove(header::CONTENT_ENCODING);
     }
     let rewriter = form.rewriter(addresses);
-    let body = RewritingBody { source, inflate, rewriter, done: false };
+    let body = RewritingBody::new(source, inflate, rewriter);
     Ok(Response::from_parts(parts, ReplyBody::Rewriting(Box::new(body))))
 }
 
@@ -119,17 +121,18 @@ pub(super) async fn read_envelope(response: Response<ResponseBody>) -> Result<(P
     Ok((parts, inflated))
 }
 
-fn inflate_whole(compressed: &[u8]) -> Result<Bytes, Refusal> {
-    let broken = |error: crate::fal::InflateError| Refusal::BadAnswer(error.to_string());
+fn inflate_whole(mut compressed: &[u8]) -> Result<Bytes, Refusal> {
+    let broken = |error: InflateError| Refusal::BadAnswer(error.to_string());
     let mut inflate = Inflate::new();
-    inflate.feed(Bytes::copy_from_slice(compressed));
     let mut out = BytesMut::new();
-    while inflate.next_into(&mut out).map_err(broken)? {
+    while !compressed.is_empty() {
+        let read = inflate.push(compressed, &mut out).map_err(broken)?;
+        compressed = &compressed[read..];
         if out.len() > ENVELOPE_MAX_BYTES {
             return Err(Refusal::BadAnswer("the answer inflates to more than an envelope may hold".into()));
         }
     }
-    inflate.finish().map_err(broken)?;
+    inflate.finish(&mut out).map_err(broken)?;
     Ok(out.freeze())
 }
 
@@ -150,48 +153,55 @@ pub(super) fn is_events(headers: &HeaderMap) -> bool {
 }
 
 impl RewritingBody {
-    /// Turns fal's next bytes into ours; `None` when a chunk gave nothing yet.
-    fn turn(&mut self, chunk: Bytes) -> Result<Option<Bytes>, UpstreamError> {
-        let mut out = BytesMut::with_capacity(chunk.len());
-        match &mut self.inflate {
-            None => self.rewriter.push(&chunk, &mut out),
-            Some(inflate) => {
-                inflate.feed(chunk);
-                let mut plain = BytesMut::new();
-                while inflate.next_into(&mut plain).map_err(|error| UpstreamError::Cut(error.to_string()))? {
-                    self.rewriter.push(&plain, &mut out);
-                    plain.clear();
-                }
-            }
-        }
-        Ok((!out.is_empty()).then(|| out.freeze()))
+    fn new(source: ResponseBody, inflate: Option<Inflate>, rewriter: Rewriter) -> Self {
+        Self { source, pending: Bytes::new(), inflate, rewriter, done: false }
     }
 
-    fn end(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+    /// Turns some of fal's bytes that have come into ours. Compressed ones go a piece at a time, so that what they
+    /// inflate to leaves before more is made.
+    fn turn(&mut self, out: &mut BytesMut) -> Result<(), InflateError> {
+        let Some(inflate) = &mut self.inflate else {
+            self.rewriter.push(&std::mem::take(&mut self.pending), out);
+            return Ok(());
+        };
+        let mut plain = BytesMut::new();
+        let read = inflate.push(&self.pending, &mut plain)?;
+        self.pending.advance(read);
+        self.rewriter.push(&plain, out);
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut BytesMut) -> Result<(), InflateError> {
         self.done = true;
-        if let Some(inflate) = &mut self.inflate {
-            inflate.finish().map_err(|error| UpstreamError::Cut(error.to_string()))?;
+        let mut plain = BytesMut::new();
+        if let Some(inflate) = self.inflate.take() {
+            inflate.finish(&mut plain)?;
         }
-        let mut out = BytesMut::new();
-        self.rewriter.finish(&mut out);
-        Ok((!out.is_empty()).then(|| out.freeze()))
+        self.rewriter.push(&plain, out);
+        self.rewriter.finish(out);
+        Ok(())
+    }
+
+    /// Turns what has come, or takes what comes next.
+    fn poll_step(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Poll<Result<(), UpstreamError>> {
+        let cut = |error: InflateError| UpstreamError::Cut(error.to_string());
+        if !self.pending.is_empty() {
+            return Poll::Ready(self.turn(out).map_err(cut));
+        }
+        match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+            Some(Ok(frame)) => self.pending = frame.into_data().unwrap_or_default(),
+            Some(Err(error)) => return Poll::Ready(Err(error)),
+            None => self.end(out).map_err(cut)?,
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        while !self.done {
-            let turned = match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(chunk) => self.turn(chunk)?,
-                    Err(_trailers) => None,
-                },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => self.end()?,
-            };
-            if let Some(bytes) = turned {
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
-            }
+        let mut out = BytesMut::new();
+        while out.is_empty() && !self.done {
+            ready!(self.poll_step(cx, &mut out))?;
         }
-        Poll::Ready(None)
+        Poll::Ready((!out.is_empty()).then(|| Ok(Frame::data(out.freeze()))))
     }
 }
 

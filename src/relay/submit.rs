@@ -111,7 +111,7 @@ impl Relay {
             account: account.clone(),
             endpoint: endpoint.as_str().into(),
             app_base: app_base.clone(),
-            settled: false,
+            closed: false,
         };
         let sent = SentCall {
             request_id: request_id.clone(),

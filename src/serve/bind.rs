@@ -25,16 +25,17 @@ pub(super) fn certificates(
     in_sandbox: bool,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Https>, ServeError> {
-    if config.tls.files.is_some() {
-        let certificates = Certificates::load(&config.tls)?;
-        let server = certificates.server_config()?;
+    if let Some(files) = &config.tls.files {
+        let certificates = Certificates::load(files)?;
+        let server = Arc::new(certificates.server_config()?);
         return Ok(Some(Https { server, certificates: Some(certificates), ca_file: None }));
     }
     if !in_sandbox {
         return Ok(None);
     }
     let ca = LocalCa::open_or_make(&config.sandbox.data_dir, &[], &**clock)?;
-    Ok(Some(Https { server: ca.server_config, certificates: None, ca_file: Some(ca.ca_file) }))
+    let server = Arc::new(ca.server_config()?);
+    Ok(Some(Https { server, certificates: None, ca_file: Some(ca.ca_file().to_owned()) }))
 }
 
 /// How fal's certificates are checked.

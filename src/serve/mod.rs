@@ -125,8 +125,7 @@ impl House {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
         let reloading = self.certificates.clone().map(|certificates| {
-            let clock = self.clock.clone();
-            tokio::spawn(async move { certificates.watch(clock).await })
+            tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload))
         });
         let admin = tokio::spawn(
             axum::serve(self.admin_listener, admin_router(self.readiness.clone()))
