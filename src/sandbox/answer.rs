@@ -97,23 +97,6 @@ pub(super) fn of(
     }
 }
 
-impl Faults {
-    /// The units that were asked for, else those of the model.
-    fn billed(&self, usual: impl FnOnce() -> String) -> Option<String> {
-        match self.units.as_deref() {
-            None => Some(usual()),
-            Some("none") => None,
-            Some(units) => Some(units.to_owned()),
-        }
-    }
-
-    /// A failure is billed only on request: nothing for the caller's mistakes, silence for the model's.
-    fn billed_failure(&self) -> Option<String> {
-        let usual = self.fail.is_some_and(|status| status.is_client_error()).then(|| "0".to_owned());
-        self.units.clone().or(usual).filter(|units| units != "none")
-    }
-}
-
 /// Adds what was asked for to the end of a JSON object.
 fn add(body: &mut Vec<u8>, faults: &Faults, extras: &Extras) {
     let mut more = Map::new();
@@ -133,22 +116,22 @@ fn add(body: &mut Vec<u8>, faults: &Faults, extras: &Extras) {
 /// The input is not what the model takes; fal bills nothing for that.
 fn refused(problems: &[Problem]) -> Answer {
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    Answer { units: Some("0".into()), ..answer(status, &Problem::body(problems), "bad_request") }
+    Answer { units: Some("0".into()), ..answer(status, Problem::body(problems), "bad_request") }
 }
 
 fn no_path(endpoint: &Endpoint) -> Answer {
     let body = json!({ "detail": format!("Path {} not found", endpoint.path()) });
-    Answer { units: Some("0".into()), ..answer(StatusCode::NOT_FOUND, &body, "bad_request") }
+    Answer { units: Some("0".into()), ..answer(StatusCode::NOT_FOUND, text(&body), "bad_request") }
 }
 
 /// A failure on request, in the words of whoever would speak: the model, or the platform around it.
 fn failed(status: StatusCode) -> Answer {
     let of_model = |kind, msg: &str, error_type| {
         let problem = Problem::of_model(&["body".into(), "prompt".into()], kind, msg);
-        answer(status, &Problem::body(&[problem]), error_type)
+        answer(status, Problem::body(&[problem]), error_type)
     };
     let of_platform = |msg: &str, error_type| {
-        answer(status, &json!({ "detail": msg, "error_type": error_type }), error_type)
+        answer(status, text(&json!({ "detail": msg, "error_type": error_type })), error_type)
     };
     match status.as_u16() {
         422 => of_model(
@@ -168,7 +151,7 @@ fn failed(status: StatusCode) -> Answer {
 /// The request did not start before the caller's own limit.
 pub(super) fn not_started() -> Answer {
     let body = json!({ "detail": "Request timed out", "error_type": "request_timeout" });
-    let mut answer = answer(StatusCode::GATEWAY_TIMEOUT, &body, "request_timeout");
+    let mut answer = answer(StatusCode::GATEWAY_TIMEOUT, text(&body), "request_timeout");
     if let Some(failure) = &mut answer.failure {
         failure.user_timeout = true;
     }
@@ -179,18 +162,22 @@ pub(super) fn not_started() -> Answer {
 pub(super) fn cancelled() -> Answer {
     let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
     let body = json!({ "detail": "Request was cancelled", "error_type": "client_cancelled" });
-    let mut answer = answer(status, &body, "client_cancelled");
+    let mut answer = answer(status, text(&body), "client_cancelled");
     if let Some(failure) = &mut answer.failure {
         failure.error = "Request was cancelled".into();
     }
     answer
 }
 
-fn answer(status: StatusCode, body: &Value, error_type: &'static str) -> Answer {
+fn text(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+fn answer(status: StatusCode, body: Vec<u8>, error_type: &'static str) -> Answer {
     let error = format!("Invalid status code: {}", status.as_u16());
     Answer {
         status,
-        body: body.to_string().into_bytes().into(),
+        body: body.into(),
         units: None,
         failure: Some(Failure { error, error_type, user_timeout: false }),
     }

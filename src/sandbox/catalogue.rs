@@ -21,11 +21,11 @@ pub(super) struct Field {
     pub(super) required: bool,
     /// What holds when a call does not give it.
     pub(super) default: Option<Value>,
-    /// The least number, or the shortest side.
+    /// The least number, or the side of the square with the fewest pixels.
     pub(super) min: Option<f64>,
-    /// The greatest number, or the longest side.
+    /// The greatest number, or the side of the square with the most pixels.
     pub(super) max: Option<f64>,
-    /// The least characters or items.
+    /// The least items.
     pub(super) min_length: Option<usize>,
     /// The most characters or items.
     pub(super) max_length: Option<usize>,

@@ -22,6 +22,9 @@ use super::settings::Settings;
 use super::timeline::{Phase, QUEUE_STEPS, RUN_STEPS, Timeline};
 use super::uploads::Uploads;
 
+/// The answers of all kept requests together; padding is made when it is read and does not count.
+const MAX_KEPT_BYTES: usize = 256 << 20;
+
 /// A simulated fal.
 pub struct Fal {
     settings: Settings,
@@ -34,12 +37,15 @@ pub struct Fal {
     requests: Mutex<Requests>,
     uploads: Mutex<Uploads>,
     counters: Counters,
+    max_kept_bytes: usize,
 }
 
 #[derive(Default)]
 struct Requests {
     by_id: HashMap<RequestId, Arc<Job>>,
     oldest_first: VecDeque<RequestId>,
+    /// Bytes of all answers.
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -111,6 +117,7 @@ impl Fal {
             requests: Mutex::default(),
             uploads: Mutex::default(),
             counters: Counters::default(),
+            max_kept_bytes: MAX_KEPT_BYTES,
         })
     }
 
@@ -233,9 +240,13 @@ impl Fal {
     fn keep(&self, job: Arc<Job>) -> Result<(), NotTaken> {
         let now = self.clock.elapsed();
         let mut requests = self.requests();
-        if requests.by_id.len() >= self.settings.max_requests {
+        let bytes = job.kept_bytes();
+        while requests.by_id.len() >= self.settings.max_requests
+            || requests.bytes + bytes > self.max_kept_bytes
+        {
             requests.forget_oldest_finished(now)?;
         }
+        requests.bytes += bytes;
         requests.oldest_first.push_back(job.id.clone());
         requests.by_id.insert(job.id.clone(), job);
         Ok(())
@@ -246,9 +257,8 @@ impl Requests {
     fn forget_oldest_finished(&mut self, now: Duration) -> Result<(), NotTaken> {
         let finished = |id: &RequestId| self.by_id.get(id).is_none_or(|job| job.phase(now) == Phase::Ended);
         let at = self.oldest_first.iter().position(finished).ok_or(NotTaken::Full)?;
-        if let Some(id) = self.oldest_first.remove(at) {
-            self.by_id.remove(&id);
-        }
+        let forgotten = self.oldest_first.remove(at).and_then(|id| self.by_id.remove(&id));
+        self.bytes -= forgotten.map_or(0, |job| job.kept_bytes());
         Ok(())
     }
 }
@@ -291,5 +301,38 @@ impl Drop for Run {
         if !self.ended {
             self.fal.counters.dropped_runs.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::{HandClock, Timestamp};
+
+    fn call(prompt: &str) -> Call {
+        Call {
+            account: Account::new("a:b"),
+            endpoint: Endpoint::parse("acme/app").unwrap(),
+            input: Ok(json!({ "prompt": prompt }).as_object().unwrap().clone()),
+            faults: Faults::read("acme/app", prompt),
+            start_timeout: None,
+            headers: Value::Null,
+        }
+    }
+
+    #[test]
+    fn large_answers_make_room_for_each_other() {
+        let clock = Arc::new(HandClock::new(Timestamp::from_micros(0)));
+        let settings = Settings { step_ms: 0, ..Settings::default() };
+        let mut fal = Fal::new(settings, clock, Random::seeded(1)).unwrap();
+        fal.max_kept_bytes = 25_000;
+        let large = "x".repeat(10_000);
+        let jobs: Vec<_> = (0..3).map(|_| fal.submit(call(&large)).unwrap()).collect();
+        let kept = jobs.iter().map(|job| fal.find(&job.account, &job.endpoint, &job.id).is_some());
+        assert_eq!(kept.collect::<Vec<_>>(), [false, true, true]);
+        assert!(matches!(fal.submit(call(&"x".repeat(30_000))), Err(NotTaken::Full)));
+        assert_eq!(fal.requests().bytes, 0);
     }
 }

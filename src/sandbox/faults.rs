@@ -80,6 +80,21 @@ impl Faults {
         faults
     }
 
+    /// The units that a model's work is billed as: those that were asked for, else the usual ones.
+    pub(super) fn billed(&self, usual: impl FnOnce() -> String) -> Option<String> {
+        match self.units.as_deref() {
+            None => Some(usual()),
+            Some("none") => None,
+            Some(units) => Some(units.to_owned()),
+        }
+    }
+
+    /// The units of a failure: usually nothing for a mistake of the caller, and silence for one of the model.
+    pub(super) fn billed_failure(&self) -> Option<String> {
+        let usual = self.fail.is_some_and(|status| status.is_client_error()).then(|| "0".to_owned());
+        self.units.clone().or(usual).filter(|units| units != "none")
+    }
+
     /// Words that mean nothing are part of the prompt and change nothing.
     fn apply(&mut self, word: &str, argument: &str) {
         match word {

@@ -82,6 +82,11 @@ impl Job {
         if self.cancelled.get().is_some() { answer::cancelled() } else { self.answer.clone() }
     }
 
+    /// Bytes that keeping it takes, besides a little that is the same for all.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.answer.body.head().len()
+    }
+
     /// Seconds that the model ran.
     pub(super) fn inference_seconds(&self) -> Option<f64> {
         let ran = self.cancelled.get().is_none();

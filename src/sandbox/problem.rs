@@ -1,7 +1,7 @@
 //! One entry of the `detail` list with which a model refuses its input.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Inputs beyond this size are not repeated in the answer.
 const MAX_ECHO_BYTES: usize = 4 << 10;
@@ -68,8 +68,12 @@ impl Problem {
     }
 
     /// The body of an answer with these problems.
-    pub(super) fn body(problems: &[Self]) -> Value {
-        json!({ "detail": problems })
+    pub(super) fn body(problems: &[Self]) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            detail: &'a [Problem],
+        }
+        serde_json::to_vec(&Body { detail: problems }).unwrap_or_default()
     }
 }
 
@@ -100,6 +104,8 @@ fn size_at_most(value: &Value, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -107,8 +113,8 @@ mod tests {
         let problem =
             Problem::typed(&["body".into(), "prompt".into()], "missing", "Field required", &json!({}));
         assert_eq!(
-            serde_json::to_string(&problem).unwrap(),
-            r#"{"loc":["body","prompt"],"msg":"Field required","type":"missing","url":"https://errors.pydantic.dev/2.10/v/missing","input":{}}"#
+            String::from_utf8(Problem::body(&[problem])).unwrap(),
+            r#"{"detail":[{"loc":["body","prompt"],"msg":"Field required","type":"missing","url":"https://errors.pydantic.dev/2.10/v/missing","input":{}}]}"#
         );
     }
 

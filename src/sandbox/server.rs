@@ -104,7 +104,10 @@ async fn serve(listener: TcpListener, router: Router, clock: Arc<dyn Clock>, sto
                 Ok((stream, _)) => { connections.spawn(connection(stream, router.clone())); }
                 Err(error) => {
                     tracing::warn!(%error, "accept a connection to the sandbox");
-                    clock.sleep(ACCEPT_PAUSE).await;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = clock.sleep(ACCEPT_PAUSE) => {}
+                    }
                 }
             },
         }

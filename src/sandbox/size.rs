@@ -40,12 +40,13 @@ pub(super) fn picture(input: &Input) -> Media {
     };
     let (width, height) = input
         .value("image_size")
-        .and_then(from_image_size)
+        .and_then(named_or_given)
         .unwrap_or_else(|| from_aspect_ratio(input.text("aspect_ratio"), side));
     Media::picture(width, height)
 }
 
-fn from_image_size(value: &Value) -> Option<(u64, u64)> {
+/// Width and height of an `image_size`; `None` for a name that leaves them to the model.
+pub(super) fn named_or_given(value: &Value) -> Option<(u64, u64)> {
     if let Value::String(name) = value {
         return PRESETS.iter().find(|preset| preset.name == name).map(|preset| (preset.width, preset.height));
     }

@@ -7,6 +7,9 @@ use super::catalogue::{Field, Kind, Model};
 use super::problem::{Problem, Step};
 use super::size;
 
+/// Problems that one answer tells; a list of millions of bad items has no more.
+const MAX_PROBLEMS: usize = 100;
+
 /// What is wrong with `input`; nothing when it is valid. Fields that the model does not know are ignored.
 pub(super) fn problems(model: &Model, input: &Map<String, Value>) -> Vec<Problem> {
     let mut checks = Checks { found: Vec::new() };
@@ -19,7 +22,7 @@ pub(super) fn problems(model: &Model, input: &Map<String, Value>) -> Vec<Problem
             Some(value) => checks.field(&loc, field, value),
             None if field.required => {
                 let whole = Value::Object(input.clone());
-                checks.found.push(Problem::typed(&loc, "missing", "Field required", &whole));
+                checks.keep(Problem::typed(&loc, "missing", "Field required", &whole));
             }
             None => {}
         }
@@ -32,12 +35,19 @@ struct Checks {
 }
 
 impl Checks {
+    /// Keeps a problem, unless there are enough of them.
+    fn keep(&mut self, problem: Problem) {
+        if self.found.len() < MAX_PROBLEMS {
+            self.found.push(problem);
+        }
+    }
+
     fn add(&mut self, loc: &[Step], kind: &'static str, msg: impl Into<String>, value: &Value) {
-        self.found.push(Problem::typed(loc, kind, msg, value));
+        self.keep(Problem::typed(loc, kind, msg, value));
     }
 
     fn add_with(&mut self, loc: &[Step], kind: &'static str, msg: String, value: &Value, ctx: Value) {
-        self.found.push(Problem::typed(loc, kind, msg, value).with(ctx));
+        self.keep(Problem::typed(loc, kind, msg, value).with(ctx));
     }
 
     fn field(&mut self, loc: &[Step], field: &Field, value: &Value) {
@@ -64,10 +74,6 @@ impl Checks {
             return self.add(loc, "string_type", "Input should be a valid string", value);
         };
         let characters = text.chars().count();
-        if let Some(min) = field.min_length.filter(|min| characters < *min) {
-            let msg = format!("String should have at least {min} character{}", plural(min));
-            self.add_with(loc, "string_too_short", msg, value, json!({ "min_length": min }));
-        }
         if let Some(max) = field.max_length.filter(|max| characters > *max) {
             let msg = format!("String should have at most {max} character{}", plural(max));
             self.add_with(loc, "string_too_long", msg, value, json!({ "max_length": max }));
@@ -155,7 +161,7 @@ impl Checks {
         let fetchable = ["https://", "http://", "data:"].iter().any(|scheme| text.starts_with(scheme));
         if !fetchable {
             let msg = "Failed to download the file. Please check if the URL is accessible and try again.";
-            self.found.push(Problem::of_model(loc, "file_download_error", msg).given(value));
+            self.keep(Problem::of_model(loc, "file_download_error", msg).given(value));
         }
     }
 
@@ -207,15 +213,23 @@ impl Checks {
                 .collect();
             return self.choice(loc, &names, value);
         };
-        let side = Field {
-            min: field.min.or(Some(1.0)),
-            max: field.max.or(Some(size::LONGEST_SIDE)),
-            ..bare(Kind::Integer)
-        };
+        let side = Field { min: Some(1.0), max: Some(size::LONGEST_SIDE), ..bare(Kind::Integer) };
         for name in ["width", "height"] {
             if let Some(value) = size.get(name) {
                 self.integer(&[loc, &[Step::from(name)]].concat(), &side, value);
             }
+        }
+        self.area(loc, field, value);
+    }
+
+    /// Some models bound the pixels of a picture, not its sides.
+    fn area(&mut self, loc: &[Step], field: &Field, value: &Value) {
+        let (Some(min), Some(max)) = (field.min, field.max) else { return };
+        let Some((width, height)) = size::named_or_given(value) else { return };
+        let pixels = width as f64 * height as f64;
+        if !(min * min..=max * max).contains(&pixels) {
+            let msg = format!("Value error, total pixels must be between {min}x{min} and {max}x{max}");
+            self.add(loc, "value_error", msg, value);
         }
     }
 }

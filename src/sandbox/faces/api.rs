@@ -6,12 +6,12 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::Fal;
-use super::super::catalogue::{Catalogue, Model};
-use super::super::endpoint::Endpoint;
 use super::caller;
 use super::reply::Reply;
 use super::wrong_method;
+use crate::sandbox::Fal;
+use crate::sandbox::catalogue::{Catalogue, Model};
+use crate::sandbox::endpoint::Endpoint;
 
 /// Endpoints that one call may name, and models on one page.
 const MAX_ENDPOINTS: usize = 50;
@@ -113,15 +113,22 @@ struct Price<'a> {
     currency: &'static str,
 }
 
+/// One page of prices, which is all there is.
+#[derive(Serialize)]
+struct Prices<'a> {
+    prices: Vec<Price<'a>>,
+    next_cursor: Option<String>,
+    has_more: bool,
+}
+
 fn pricing(catalogue: &Catalogue, query: &Query) -> Result<Reply, Reply> {
     if query.endpoints.is_empty() {
         return Err(error(StatusCode::BAD_REQUEST, "validation_error", "endpoint_id is required"));
     }
-    let price = |(endpoint_id, model): &(&'_ str, &'_ Model)| {
+    let price = |&(endpoint_id, model): &(_, &Model)| {
         let (unit_price, unit) = (model.price.usd, model.price.unit.name());
-        json!(Price { endpoint_id, unit_price, unit, currency: "USD" })
+        Price { endpoint_id, unit_price, unit, currency: "USD" }
     };
-    let prices: Vec<Value> = chosen(catalogue, query).iter().map(price).collect();
-    let body = json!({ "prices": prices, "next_cursor": null, "has_more": false });
-    Ok(Reply::json(StatusCode::OK, &body))
+    let prices = chosen(catalogue, query).iter().map(price).collect();
+    Ok(Reply::json(StatusCode::OK, &Prices { prices, next_cursor: None, has_more: false }))
 }

@@ -7,14 +7,14 @@ use axum::extract::Request;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 
-use super::super::Fal;
-use super::super::answer;
-use super::super::endpoint::Endpoint;
-use super::super::fal::{Call, NotTaken};
-use super::super::faults::Faults;
-use super::super::job::Account;
 use super::read_body;
 use super::reply::Reply;
+use crate::sandbox::Fal;
+use crate::sandbox::answer;
+use crate::sandbox::endpoint::Endpoint;
+use crate::sandbox::fal::{Call, NotTaken};
+use crate::sandbox::faults::Faults;
+use crate::sandbox::job::Account;
 
 /// The largest input, with room for files in it as `data:` addresses.
 const MAX_INPUT_BYTES: usize = 128 << 20;

@@ -9,11 +9,11 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::Fal;
-use super::super::media::Media;
-use super::super::uploads::{BadUpload, MAX_FILE_BYTES};
 use super::reply::{Reply, file};
 use super::{query, read_body, wrong_method};
+use crate::sandbox::Fal;
+use crate::sandbox::media::Media;
+use crate::sandbox::uploads::{BadUpload, MAX_FILE_BYTES};
 
 /// The largest list of parts.
 const MAX_LIST_BYTES: usize = 1 << 20;

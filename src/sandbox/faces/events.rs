@@ -11,15 +11,15 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 
-use super::super::Fal;
-use super::super::fal::Run;
-use super::super::faults::{Faults, Stage};
-use super::super::job::Job;
-use super::super::output::progress;
-use super::super::payload::{Payload, broken_after};
-use super::super::timeline::{Phase, RUN_STEPS};
 use super::queue::{Status, logs_between};
 use super::reply::Reply;
+use crate::sandbox::Fal;
+use crate::sandbox::fal::Run;
+use crate::sandbox::faults::{Faults, Stage};
+use crate::sandbox::job::Job;
+use crate::sandbox::output::progress;
+use crate::sandbox::payload::{Payload, broken_after};
+use crate::sandbox::timeline::{Phase, RUN_STEPS};
 
 /// How often a silent stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use crate::ids::RequestId;
 
-use super::super::Fal;
-use super::super::faults::Stage;
-use super::super::job::{Cancel, Job};
-use super::super::timeline::{LOG_LINES, Phase};
 use super::reply::Reply;
 use super::{caller, events, query, wrong_method};
+use crate::sandbox::Fal;
+use crate::sandbox::faults::Stage;
+use crate::sandbox::job::{Cancel, Job};
+use crate::sandbox::timeline::{LOG_LINES, Phase};
 
 /// What a follow-up asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::Fal;
-use super::super::answer::Answer;
-use super::super::faults::{Faults, Stage};
-use super::super::job::Job;
-use super::super::payload::Payload;
+use crate::sandbox::Fal;
+use crate::sandbox::answer::Answer;
+use crate::sandbox::faults::{Faults, Stage};
+use crate::sandbox::job::Job;
+use crate::sandbox::payload::Payload;
 
 /// How long an answer that never comes is held back before it comes after all.
 const HANG: Duration = Duration::from_secs(3600);

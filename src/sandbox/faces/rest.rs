@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::super::Fal;
 use super::reply::Reply;
 use super::{caller, query, read_body, wrong_method};
+use crate::sandbox::Fal;
 
 /// The largest description of a file.
 const MAX_BODY_BYTES: usize = 64 << 10;

@@ -6,10 +6,10 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
 
-use super::super::Fal;
-use super::super::faults::Stage;
 use super::reply::Reply;
 use super::{caller, events, wrong_method};
+use crate::sandbox::Fal;
+use crate::sandbox::faults::Stage;
 
 /// Answers a call to the host of direct runs. The caller's leaving drops this future, and with it the run.
 pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Result<Response, Reply> {

@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod files;
 mod models;
+mod properties;
 mod streams;
 
 use std::sync::Arc;

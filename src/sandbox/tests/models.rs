@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::super::catalogue::{Catalogue, Kind, Model, Shape};
 use super::*;
+use crate::sandbox::catalogue::{Catalogue, Kind, Model, Shape};
 
 async fn run(sandbox: &Sandbox, endpoint: &str, input: &Value) -> Answer {
     sandbox.call("POST", &format!("/run/{endpoint}"), input).await
@@ -160,9 +160,21 @@ async fn lists_and_addresses_are_checked_item_by_item() {
     let body = run(&sandbox, "fal-ai/flux-lora", &loras).await.json();
     assert_eq!(body["detail"][0]["loc"], json!(["body", "loras", 1, "path"]));
     assert_eq!(body["detail"][1]["loc"], json!(["body", "loras", 1, "scale"]));
+    let many = run(&sandbox, edit, &json!({ "prompt": "x", "image_urls": vec![1; 1000] })).await.json();
+    assert_eq!(many["detail"].as_array().unwrap().len(), 100);
     let long = json!({ "prompt": "x".repeat(1501), "reference_image_urls": ["https://a/b"] });
     let body = run(&sandbox, "fal-ai/vidu/reference-to-image", &long).await.json();
     assert_eq!(body["detail"][0]["ctx"], json!({ "max_length": 1500 }));
+}
+
+#[tokio::test]
+async fn some_models_bound_the_pixels_of_a_picture() {
+    let sandbox = at_once();
+    for (width, height, status) in [(900, 1100, 200), (900, 900, 422), (4096, 4096, 200), (4096, 4097, 422)] {
+        let input = json!({ "prompt": "x", "image_size": { "width": width, "height": height } });
+        let answer = run(&sandbox, "fal-ai/bytedance/seedream/v4/text-to-image", &input).await;
+        assert_eq!(answer.status.as_u16(), status, "{width}x{height}");
+    }
 }
 
 #[tokio::test]
