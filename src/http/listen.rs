@@ -104,9 +104,8 @@ pub async fn serve(
 ) {
     let host = Host { front, http: http(&settings), settings, clock };
     let graceful = GracefulShutdown::new();
-    let accepting = doors
-        .into_iter()
-        .map(|door| accept(door, host.clone(), capacity.clone(), &graceful, stop.clone()));
+    let accepting =
+        doors.into_iter().map(|door| accept(door, host.clone(), capacity.clone(), &graceful, stop.clone()));
     futures_util::future::join_all(accepting).await;
     graceful.shutdown().await;
 }

@@ -24,7 +24,9 @@ pub enum ServeError {
     #[error("the key of account {0} has characters that cannot be sent in a header; copy it again from fal")]
     BadKey(AccountName),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}; stop the program that uses it, or set {key} to another address")]
+    #[error(
+        "cannot listen on {address}: {reason}; stop the program that uses it, or set {key} to another address"
+    )]
     Bind {
         /// The configuration's key.
         key: &'static str,

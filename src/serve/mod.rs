@@ -76,14 +76,8 @@ impl House {
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
-        let shared = Shared::new(
-            config.relay.clone(),
-            &config.upstream,
-            accounts,
-            store.clone(),
-            clock.clone(),
-            kind,
-        );
+        let shared =
+            Shared::new(config.relay.clone(), &config.upstream, accounts, store.clone(), clock.clone(), kind);
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let http_socket = bind::listen("server.listen", config.server.listen)?;
@@ -124,9 +118,10 @@ impl House {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
-        let reloading = self.certificates.clone().map(|certificates| {
-            tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload))
-        });
+        let reloading = self
+            .certificates
+            .clone()
+            .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
         let admin = tokio::spawn(
             axum::serve(self.admin_listener, admin_router(self.readiness.clone()))
                 .with_graceful_shutdown(stop.clone().cancelled_owned())
@@ -194,7 +189,8 @@ async fn first_key(
     if !store.keys(None).await?.is_empty() {
         return Ok(None);
     }
-    let create = CreateKey { tenant: FIRST_TENANT.into(), name: "first start".into(), kind, expires_in: None };
+    let create =
+        CreateKey { tenant: FIRST_TENANT.into(), name: "first start".into(), kind, expires_in: None };
     let (key, _) = Admin::new(store, clock, random).create_key(create).await?;
     Ok(Some(key))
 }

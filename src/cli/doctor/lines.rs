@@ -75,9 +75,8 @@ pub(super) fn python_settings(site: &Site) -> Option<Vec<(&'static str, String)>
 /// JavaScript: the settings of `@fal-ai/client`, and a program.
 pub(in crate::cli) fn javascript(site: &Site, key: &str) -> Option<String> {
     let (_, ca) = site.either()?;
-    let start = ca.map(|file| {
-        format!("// Start node with the variable NODE_EXTRA_CA_CERTS={}\n", quoted(file))
-    });
+    let start =
+        ca.map(|file| format!("// Start node with the variable NODE_EXTRA_CA_CERTS={}\n", quoted(file)));
     let settings = javascript_settings(site, &format!("\"{key}\""))?;
     Some(format!(
         "{}{settings}\nconst {{ data }} = await fal.subscribe(\"{ENDPOINT}\", {{ input: {{ prompt: \"a cat\" }} }});\n\
@@ -143,7 +142,9 @@ mod tests {
     #[test]
     fn where_there_is_only_https_they_are_told_whom_to_trust() {
         let site = Site { http: None, ..local() };
-        assert!(curl(&site, "k").unwrap().starts_with("curl --cacert '/a folder/ca.pem' https://localhost:8788/"));
+        assert!(
+            curl(&site, "k").unwrap().starts_with("curl --cacert '/a folder/ca.pem' https://localhost:8788/")
+        );
         assert!(httpie(&site, "k").unwrap().starts_with("http --verify='/a folder/ca.pem' POST https://"));
         assert!(javascript(&site, "k").unwrap().contains("NODE_EXTRA_CA_CERTS='/a folder/ca.pem'"));
     }

@@ -1,0 +1,312 @@
+//! `fal-relay doctor` by the front door: the real binary against a relay in sandbox mode, with the real clients that
+//! `tests/run` installs.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_fal-relay");
+
+/// A key of the right form that was never handed out.
+const UNKNOWN_KEY: &str = "fr_test_00000000000000000000000000000000000000000003MOiNX";
+
+/// The settings that give every listener a port of its own, chosen by the system.
+const LISTENERS: [&str; 4] = ["SERVER__LISTEN", "SERVER__HTTPS_LISTEN", "SERVER__ADMIN_LISTEN", "SANDBOX__LISTEN"];
+
+/// A folder with a relay's settings, and the processes that run there.
+struct Desk {
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    running: Vec<Child>,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        for child in &mut self.running {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Desk {
+    /// Nothing runs yet.
+    fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Held together, so that no two are the same.
+        let sockets = LISTENERS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+        let address = |(name, socket): &(&str, TcpListener)| {
+            (format!("FAL_RELAY_{name}"), socket.local_addr().unwrap().to_string())
+        };
+        let mut settings: Vec<_> = sockets.iter().map(address).collect();
+        settings.push(("FAL_RELAY_SANDBOX__STEP_MS".into(), "20".into()));
+        // HTTPie would look for updates of itself.
+        std::fs::write(folder.path().join("config.json"), r#"{"disable_update_warnings": true}"#).unwrap();
+        settings.push(("HTTPIE_CONFIG_DIR".into(), folder.path().to_str().unwrap().into()));
+        Self { folder, settings, running: Vec::new() }
+    }
+
+    /// A relay in sandbox mode.
+    fn sandbox() -> Self {
+        let mut desk = Self::empty();
+        desk.start(&["serve", "--sandbox"], "curl:");
+        desk
+    }
+
+    /// A relay as operators run it, whose fal is the simulated one.
+    fn live() -> Self {
+        let mut desk = Self::empty();
+        desk.start(&["sandbox"], "The simulated fal listens");
+        let fal = desk.setting("SANDBOX__LISTEN").to_owned();
+        for face in ["queue", "run", "rest"] {
+            let name = format!("FAL_RELAY_UPSTREAM__{}_URL", face.to_uppercase());
+            desk.settings.push((name, format!("http://{fal}/{face}")));
+        }
+        desk.settings.push(("FAL_RELAY_UPSTREAM__QUEUE_ALIASES".into(), format!("http://{fal}/queue")));
+        desk.settings.push(("FAL_KEY".into(), "id:secret".into()));
+        desk.start(&["serve"], "curl:");
+        desk
+    }
+
+    fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(known, _)| known.ends_with(name));
+        &found.unwrap().1
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(self.folder.path());
+        command.env_remove("FAL_RELAY_KEY").envs(self.settings.iter().cloned());
+        command
+    }
+
+    /// Starts a program that goes on running, and waits for its word that it does.
+    fn start(&mut self, arguments: &[&str], word: &str) {
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        self.running.push(child);
+        assert!(lines.any(|line| line.unwrap().starts_with(word)), "{arguments:?} ended before it said {word:?}");
+        // What it says further on is read to its end, so that it is never stopped by a closed pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Doctor with `--json`: whether it is content, and its steps.
+    fn walk(&self, arguments: &[&str]) -> (bool, Vec<Value>) {
+        let output = self.run(&[&["doctor", "--json"], arguments].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let steps = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (output.status.success(), steps)
+    }
+
+    fn calls(&self, flags: &[&str]) -> usize {
+        let output = self.run(&[&["ledger", "export", "--format", "jsonl"], flags].concat());
+        assert!(output.status.success());
+        output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count()
+    }
+}
+
+fn outcomes(steps: &[Value]) -> Vec<(&str, &str)> {
+    let text = |step: &'_ Value, name: &str| step[name].as_str().unwrap().to_owned();
+    let leak = |text: String| -> &'static str { text.leak() };
+    steps.iter().map(|step| (leak(text(step, "step")), leak(text(step, "outcome")))).collect()
+}
+
+fn of<'a>(steps: &'a [Value], outcome: &str) -> Vec<&'a str> {
+    let is = |step: &&Value| step["outcome"] == outcome;
+    steps.iter().filter(is).map(|step| step["step"].as_str().unwrap()).collect()
+}
+
+fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn page(client: &str) -> String {
+    let name = if client == "js" { "javascript" } else { client };
+    std::fs::read_to_string(checkout(&format!("docs/clients/{name}.md"))).unwrap()
+}
+
+/// Walks with an installed client, and compares what it says with what it should say and with the client's page.
+fn walk_whole(client: &str, place: &[&str], works: &[&str], cannot: &[&str]) {
+    let desk = Desk::sandbox();
+    let (content, steps) = desk.walk(&[&["--sandbox", "--client", client], place].concat());
+    let wrong: Vec<_> = steps.iter().filter(|step| step["outcome"] == "fails").collect();
+    assert!(content && wrong.is_empty(), "{wrong:?}; run tests/run, which installs the clients");
+    assert_eq!(of(&steps, "works"), [&["relay", "client", "key", "wrong key"], works].concat());
+    assert_eq!(of(&steps, "cannot"), cannot);
+    assert_eq!(of(&steps, "not_tried"), [""; 0]);
+    let page = page(client);
+    for step in steps.iter().filter(|step| step["outcome"] == "cannot") {
+        for field in ["detail", "remedy"] {
+            let text = step[field].as_str().unwrap();
+            assert!(page.contains(text), "the page of {client} does not say {text:?}");
+        }
+    }
+    assert!(desk.calls(&["--sandbox"]) > 0, "nothing came through the relay");
+}
+
+/// One at a time: each starts a program of some weight.
+mod clients {
+    use super::*;
+
+    #[test]
+    fn python_walks_all_but_what_its_client_fixes() {
+        walk_whole(
+            "python",
+            &["--program", checkout("tests/clients/.venv/bin/python").to_str().unwrap()],
+            &["submit", "status", "result", "subscribe", "cancel", "run", "stream"],
+            &["upload", "realtime", "webhook"],
+        );
+    }
+
+    #[test]
+    fn javascript_walks_all_but_what_its_client_fixes() {
+        walk_whole(
+            "js",
+            &["--folder", checkout("tests/clients").to_str().unwrap()],
+            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload"],
+            &["realtime", "webhook"],
+        );
+    }
+
+    #[test]
+    fn curl_walks_all_that_plain_requests_can() {
+        walk_whole(
+            "curl",
+            &[],
+            &["submit", "status", "result", "cancel", "run", "stream", "upload"],
+            &["realtime", "webhook"],
+        );
+    }
+
+    #[test]
+    fn httpie_walks_all_that_plain_requests_can() {
+        walk_whole(
+            "httpie",
+            &["--program", checkout("tests/clients/.venv/bin/http").to_str().unwrap()],
+            &["submit", "status", "result", "cancel", "run", "stream", "upload"],
+            &["realtime", "webhook"],
+        );
+    }
+
+    #[test]
+    fn plain_requests_trust_the_local_authority_over_https() {
+        let desk = Desk::sandbox();
+        let port = desk.setting("HTTPS_LISTEN").rsplit_once(':').unwrap().1;
+        let url = format!("https://localhost:{port}");
+        let folder = checkout("tests/clients");
+        let http = checkout("tests/clients/.venv/bin/http");
+        for place in [
+            ["--client", "curl", "--program", "curl"],
+            ["--client", "httpie", "--program", http.to_str().unwrap()],
+            ["--client", "js", "--folder", folder.to_str().unwrap()],
+        ] {
+            let (content, steps) = desk.walk(&[&["--sandbox", "--url", &url], &place[..]].concat());
+            assert!(content && of(&steps, "works").contains(&"submit"), "{place:?}: {steps:?}");
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_is_away_is_told_and_leaves_no_key() {
+    let desk = Desk::empty();
+    let (content, steps) = desk.walk(&["--sandbox", "--client", "curl"]);
+    assert!(!content);
+    assert_eq!(outcomes(&steps), [("relay", "fails")]);
+    assert!(steps[0]["remedy"].as_str().unwrap().contains("fal-relay serve --sandbox"), "{steps:?}");
+    assert!(!desk.folder.path().join("fal-relay-sandbox").exists(), "a store was made for nothing");
+}
+
+#[test]
+fn a_key_that_the_relay_does_not_know_is_told_and_not_shown() {
+    let desk = Desk::sandbox();
+    let mut command = desk.command(&["doctor", "--sandbox", "--client", "curl"]);
+    let output = command.env("FAL_RELAY_KEY", UNKNOWN_KEY).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success());
+    assert!(text.contains("✗ fails      key") && text.contains("the relay does not know this key"), "{text}");
+    assert!(text.contains("– not tried  submit"), "{text}");
+    assert!(text.contains("****MOiNX"[..].trim_end_matches("X")) || text.contains("****"), "{text}");
+    assert!(!text.contains(UNKNOWN_KEY) && text.contains(&format!("****{}", &UNKNOWN_KEY[UNKNOWN_KEY.len() - 4..])));
+    assert_eq!(desk.calls(&["--sandbox"]), 0);
+}
+
+#[test]
+fn what_is_no_key_is_refused_before_anything_is_sent() {
+    let desk = Desk::sandbox();
+    for (key, why) in [("nonsense", "no key of fal-relay"), (&UNKNOWN_KEY.replace("test", "live"), "no key of fal-relay")] {
+        let output = desk.run(&["doctor", "--sandbox", "--client", "curl", "--key", key]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(why), "{error}");
+        assert!(!error.contains(key), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_key_of_doctor_is_ended_with_its_walk() {
+    let desk = Desk::sandbox();
+    assert!(desk.walk(&["--sandbox", "--client", "curl"]).0);
+    let output = desk.run(&["key", "list", "--sandbox", "--tenant", "doctor", "--json"]);
+    let keys: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let states: Vec<_> = keys.as_array().unwrap().iter().map(|key| &key["state"]).collect();
+    assert_eq!(states, ["revoked"]);
+}
+
+#[test]
+fn a_live_relay_is_charged_nothing_unless_asked() {
+    let desk = Desk::live();
+    let (content, steps) = desk.walk(&["--client", "curl"]);
+    assert!(content, "{steps:?}");
+    assert_eq!(of(&steps, "works"), ["relay", "client", "key", "wrong key"]);
+    assert_eq!(of(&steps, "not_tried"), ["submit", "status", "result", "cancel", "run", "stream", "upload"]);
+    assert_eq!(desk.calls(&[]), 0);
+
+    let (content, steps) = desk.walk(&["--client", "curl", "--spend"]);
+    assert!(content && of(&steps, "not_tried").is_empty(), "{steps:?}");
+    assert_eq!(desk.calls(&[]), 4, "a submit, a cancelled submit, a run and a stream");
+}
+
+#[test]
+fn a_client_that_is_not_installed_is_told_with_the_way_to_get_it() {
+    let desk = Desk::sandbox();
+    for (client, line) in [
+        ("python", "pip install fal-client"),
+        ("js", "npm install @fal-ai/client"),
+        ("curl", "install curl"),
+        ("httpie", "pip install httpie"),
+    ] {
+        let (content, steps) = desk.walk(&["--sandbox", "--client", client, "--program", "./nothing-here"]);
+        let step = steps.iter().find(|step| step["step"] == "client").unwrap();
+        assert!(!content && step["outcome"] == "fails", "{steps:?}");
+        assert!(step["remedy"].as_str().unwrap().contains(line), "{step}");
+    }
+}
+
+#[test]
+fn the_pages_show_the_lines_that_doctor_prints() {
+    let desk = Desk::empty();
+    for client in ["python", "js", "curl", "httpie"] {
+        let output =
+            desk.run(&["doctor", "--client", client, "--lines", "--url", "https://relay.example.com"]);
+        let lines = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && lines.contains("relay.example.com"), "{lines}");
+        assert!(page(client).contains(&format!("\n{lines}```\n")), "the page of {client} lacks:\n{lines}");
+    }
+}
+
+#[test]
+fn python_without_https_is_told_how_to_get_it() {
+    let desk = Desk::empty();
+    let output = desk.run(&["doctor", "--client", "python", "--lines", "--url", "http://relay.example.com"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("speaks https only"), "{error}");
+}
