@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Place;
 use crate::clock::{Clock, SystemClock};
@@ -133,13 +134,16 @@ pub(super) async fn run(doctor: &Doctor, place: &Place, out: &mut impl Write) ->
         bail!("no relay to try");
     }
     report.tell(&Step::new("relay", Outcome::Works, format!("answers at {address}")))?;
+    // From here on a signal ends the walk and not the process, so that a key of ours is always ended.
+    let (mut interrupt, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let loan = match given {
         Some(loan) => loan,
         None => Loan::make(place, &config).await?,
     };
     let outcome = tokio::select! {
         outcome = walk(doctor, place, &site, &loan, &mut report) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        _ = interrupt.recv() => Err(anyhow!("interrupted")),
+        _ = term.recv() => Err(anyhow!("stopped by a signal")),
     };
     loan.give_back().await?;
     outcome

@@ -115,7 +115,7 @@ impl Trial<'_> {
 
     /// A step that went wrong, with the remedy when its cause is known.
     pub(super) fn failure(&self, step: &str, why: &str) -> Step {
-        let failure = Step::new(step, Outcome::Fails, self.without_key(why));
+        let failure = Step::new(step, Outcome::Fails, self.clean(why));
         match self.remedy(step, why) {
             Some(remedy) => failure.remedy(remedy),
             None => failure,
@@ -124,11 +124,13 @@ impl Trial<'_> {
 
     /// A step that went as it should.
     pub(super) fn success(&self, step: &str, detail: &str) -> Step {
-        Step::new(step, Outcome::Works, self.without_key(detail))
+        Step::new(step, Outcome::Works, self.clean(detail))
     }
 
-    fn without_key(&self, text: &str) -> String {
-        text.replace(self.key.expose(), "****").replace(self.wrong_key.expose(), "****")
+    /// What a client or a server said, without keys and on one line.
+    fn clean(&self, text: &str) -> String {
+        let text = text.replace(self.key.expose(), "****").replace(self.wrong_key.expose(), "****");
+        text.replace(char::is_control, " ")
     }
 
     fn remedy(&self, step: &str, why: &str) -> Option<String> {
