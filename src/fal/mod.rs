@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod headers;
+mod inflate;
 mod json;
 mod rewrite;
 mod route;
@@ -10,6 +11,7 @@ mod sse;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};
+pub use inflate::{Inflate, InflateError};
 pub use json::top_level_strings;
 pub use rewrite::{Addresses, Rewriter};
 pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal};
