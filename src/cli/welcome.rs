@@ -10,7 +10,10 @@ use crate::serve::Welcome;
 pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     match sandbox {
-        true => writeln!(out, "fal-relay {version} in sandbox mode: nothing leaves this machine, nothing is charged.")?,
+        true => writeln!(
+            out,
+            "fal-relay {version} in sandbox mode: nothing leaves this machine, nothing is charged."
+        )?,
         false => writeln!(out, "fal-relay {version}")?,
     }
     writeln!(out)?;
@@ -23,7 +26,11 @@ pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> i
         row(out, "simulated fal", &format!("http://{sandbox}"))?;
     }
     if let Some(ca_file) = &welcome.ca_file {
-        row(out, "certificate", &format!("{} (clients of the https address must trust it)", absolute(ca_file)))?;
+        row(
+            out,
+            "certificate",
+            &format!("{} (clients of the https address must trust it)", absolute(ca_file)),
+        )?;
     }
     let flag = if sandbox { " --sandbox" } else { "" };
     let key = match &welcome.first_key {
@@ -57,7 +64,11 @@ fn row(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
 fn lines(welcome: &Welcome, key: &str, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "curl:\n{}\n", curl(welcome.http, key))?;
     if let Some(https) = welcome.https {
-        writeln!(out, "Python, with fal-client as it is:\n{}\n", python(https, welcome.ca_file.as_deref(), key))?;
+        writeln!(
+            out,
+            "Python, with fal-client as it is:\n{}\n",
+            python(https, welcome.ca_file.as_deref(), key)
+        )?;
     }
     writeln!(out, "JavaScript, with @fal-ai/client as it is:\n{}\n", javascript(welcome.http, key))
 }

@@ -36,7 +36,12 @@ const READY_FOR: std::time::Duration = std::time::Duration::from_secs(1);
 impl Readiness {
     /// Ready when the ledger is.
     pub fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { shared, clock, draining: AtomicBool::new(false), last: tokio::sync::Mutex::new(None) })
+        Arc::new(Self {
+            shared,
+            clock,
+            draining: AtomicBool::new(false),
+            last: tokio::sync::Mutex::new(None),
+        })
     }
 
     /// From now on not ready: the process is about to stop.
@@ -98,12 +103,7 @@ impl Front {
     }
 
     /// Answers one request.
-    pub async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: IpAddr,
-        secure: bool,
-    ) -> Response<Recorded> {
+    pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
         let id = self.numbers.next();
         let mut record = Record::new(id.clone(), request.method().clone(), self.clock.clone());
         let reply = match self.route(request, peer, secure, &mut record.notes).await {
@@ -151,11 +151,7 @@ impl Front {
     }
 
     /// The routes that need no key.
-    async fn open_route(
-        &self,
-        parts: &request::Parts,
-        notes: &mut Notes,
-    ) -> Option<Result<Reply, Refusal>> {
+    async fn open_route(&self, parts: &request::Parts, notes: &mut Notes) -> Option<Result<Reply, Refusal>> {
         let (route, (status, body)) = match parts.uri.path() {
             "/health" => ("health", (StatusCode::OK, json!({"status": "ok"}))),
             "/ready" => ("ready", self.readiness.check().await),

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{Response, StatusCode};
 
+use super::Answer;
 use super::refusal::Refusal;
 use super::reply::read_envelope;
-use super::Answer;
 use crate::fal::top_level_strings;
 use crate::ids::AccountName;
 use crate::upstream::{Account, ResponseBody, UpstreamError};
@@ -52,8 +52,9 @@ pub(super) async fn sort(
     if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Ok(Answer::Tenant(response));
     }
-    let (parts, body) =
-        read_envelope(response).await.map_err(|error| UpstreamError::Cut(error.cause().unwrap_or_default()))?;
+    let (parts, body) = read_envelope(response)
+        .await
+        .map_err(|error| UpstreamError::Cut(error.cause().unwrap_or_default()))?;
     let [detail] = top_level_strings(&body, ["detail"]);
     match detail.filter(|detail| ABOUT_THE_ACCOUNT.iter().any(|words| detail.starts_with(words))) {
         None => Ok(Answer::TenantError(parts, body)),

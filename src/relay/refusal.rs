@@ -37,7 +37,9 @@ pub enum Refusal {
         max_bytes: u64,
     },
     /// No key, or none that opens anything: one answer for all causes.
-    #[error("This key is not known here. Send a key of this relay as `Authorization: Bearer <key>` or `Key <key>`.")]
+    #[error(
+        "This key is not known here. Send a key of this relay as `Authorization: Bearer <key>` or `Key <key>`."
+    )]
     Unauthorized,
     /// No request of this tenant has that id: one answer for those that never existed and those of others.
     #[error("No such request.")]
@@ -52,7 +54,9 @@ pub enum Refusal {
         allow: &'static str,
     },
     /// No fal account can carry the call: none is left, or fal refuses the relay's own key.
-    #[error("The operator's fal account cannot take calls at the moment. Nothing was charged; the operator has been told.")]
+    #[error(
+        "The operator's fal account cannot take calls at the moment. Nothing was charged; the operator has been told."
+    )]
     AccountUnavailable,
     /// fal could not be reached. Nothing was sent.
     #[error("fal could not be reached. Nothing was sent; try again.")]
@@ -91,7 +95,9 @@ impl Refusal {
             | Self::UnknownRoute
             | Self::Method { .. } => Fault::Client,
             Self::AccountUnavailable | Self::Store(_) | Self::Internal(_) => Fault::Relay,
-            Self::Unreachable(_) | Self::NoAnswer(_) | Self::BadAnswer(_) | Self::OutcomeUnknown(_) => Fault::Fal,
+            Self::Unreachable(_) | Self::NoAnswer(_) | Self::BadAnswer(_) | Self::OutcomeUnknown(_) => {
+                Fault::Fal
+            }
         }
     }
 
@@ -100,7 +106,9 @@ impl Refusal {
         match self {
             Self::Unreachable(cause) | Self::NoAnswer(cause) => Some(cause.to_string()),
             Self::Store(cause) => Some(cause.to_string()),
-            Self::BadAnswer(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) => Some(cause.clone()),
+            Self::BadAnswer(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) => {
+                Some(cause.clone())
+            }
             _ => None,
         }
     }

@@ -11,7 +11,12 @@ use crate::upstream::Host;
 
 impl Relay {
     /// Passes one step of an upload on. It costs nothing at fal.
-    pub async fn storage(&self, step: Storage, inbound: Inbound, notes: &mut Notes) -> Result<Reply, Refusal> {
+    pub async fn storage(
+        &self,
+        step: Storage,
+        inbound: Inbound,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
         self.check_length(&inbound.headers)?;
         let account = self.shared.accounts.next()?;
         let to = Target {

@@ -71,19 +71,14 @@ impl House {
         clock: Arc<dyn Clock>,
         random: Random,
     ) -> Result<Self, ServeError> {
+        config.require_account()?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store)?);
         give_up_abandoned(&*store, &*clock).await?;
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
-        let shared = Shared::new(
-            config.relay.clone(),
-            &config.upstream,
-            accounts,
-            store.clone(),
-            clock.clone(),
-            kind,
-        );
+        let shared =
+            Shared::new(config.relay.clone(), &config.upstream, accounts, store.clone(), clock.clone(), kind);
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let http_socket = bind::listen("server.listen", config.server.listen)?;
@@ -124,9 +119,10 @@ impl House {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
-        let reloading = self.certificates.clone().map(|certificates| {
-            tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload))
-        });
+        let reloading = self
+            .certificates
+            .clone()
+            .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
         let admin = tokio::spawn(
             axum::serve(self.admin_listener, admin_router(self.readiness.clone()))
                 .with_graceful_shutdown(stop.clone().cancelled_owned())
@@ -175,9 +171,6 @@ async fn start_sandbox(
 }
 
 fn accounts(config: &Config) -> Result<Vec<Account>, ServeError> {
-    if config.accounts.is_empty() {
-        return Err(ServeError::NoAccount);
-    }
     let account = |said: &crate::config::Account| {
         Account::new(said.name.clone(), &said.key).ok_or_else(|| ServeError::BadKey(said.name.clone()))
     };
@@ -194,7 +187,8 @@ async fn first_key(
     if !store.keys(None).await?.is_empty() {
         return Ok(None);
     }
-    let create = CreateKey { tenant: FIRST_TENANT.into(), name: "first start".into(), kind, expires_in: None };
+    let create =
+        CreateKey { tenant: FIRST_TENANT.into(), name: "first start".into(), kind, expires_in: None };
     let (key, _) = Admin::new(store, clock, random).create_key(create).await?;
     Ok(Some(key))
 }

@@ -22,7 +22,7 @@ pub(super) struct Workers {
     pub(super) https: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
     pub(super) settings: Arc<http::Settings>,
     pub(super) upstream: upstream::Settings,
-    pub(super) upstream_tls: Arc<rustls::ClientConfig>,
+    pub(super) upstream_tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) shared: Arc<Shared>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) capacity: Arc<Capacity>,
@@ -78,7 +78,7 @@ impl Workers {
 
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
         let tasks = TaskTracker::new();
-        let upstream = Upstream::new(&self.upstream, &self.upstream_tls, &self.clock)?;
+        let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.clock)?;
         let relay = Relay::new(self.shared.clone(), upstream, tasks.clone());
         let front = Front::new(
             relay,

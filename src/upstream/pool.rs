@@ -118,7 +118,8 @@ impl Pool {
         let since = self.clock.elapsed();
         let mut idle = lock(&self.idle);
         // The coldest are at the front: the first to have grown too old, and the first to go when there are too many.
-        let stale = |entry: &Idle| since.saturating_sub(entry.since) >= self.idle_for || entry.sender.is_closed();
+        let stale =
+            |entry: &Idle| since.saturating_sub(entry.since) >= self.idle_for || entry.sender.is_closed();
         if idle.len() >= self.max_idle || idle.first().is_some_and(stale) {
             idle.remove(0);
         }
@@ -154,7 +155,8 @@ impl Lease {
 
     /// Gives the connection back: its answer has been read to the end.
     pub(super) fn release(mut self) {
-        if let Some(Sender::Http1(sender)) = self.sender.take_if(|sender| matches!(sender, Sender::Http1(_))) {
+        if let Some(Sender::Http1(sender)) = self.sender.take_if(|sender| matches!(sender, Sender::Http1(_)))
+        {
             self.pool.keep(sender);
         }
     }
