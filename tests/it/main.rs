@@ -1,5 +1,7 @@
 //! The integration tests, one binary, read as chapters.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so and stops")]
 
+mod journey;
 mod store_sqlite;
 mod store_story;
+mod support;
