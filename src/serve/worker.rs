@@ -44,9 +44,10 @@ impl Working {
 }
 
 impl Workers {
-    /// Starts `count` workers, or one for each core.
+    /// Starts `count` workers, or one for each core. From here on only they hold the sockets, so that a drain closes
+    /// them: a client is then refused at once instead of waiting in a queue that nobody serves.
     pub(super) fn start(
-        &self,
+        self,
         count: Option<NonZeroUsize>,
         stop: &CancellationToken,
     ) -> Result<Working, ServeError> {
