@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, StatusCode, redirect, retry};
 
-use crate::config::{Account, Config, ConfigError};
+use crate::config::{Account, Config, ConfigError, Problem};
 use crate::{tls, upstream};
 
 /// How long fal may take to answer about one key.
@@ -37,7 +37,7 @@ pub async fn run(
     config.explain(out)?;
     config.notices.iter().try_for_each(|notice| writeln!(out, "note: {notice}"))?;
     if config.accounts.is_empty() {
-        writeln!(out, "note: there is no fal account; `serve` needs FAL_KEY=id:secret, or --sandbox")?;
+        writeln!(out, "note: {}", Problem::NoAccount)?;
     }
     if let Some(files) = &config.tls.files {
         tls::Certificates::load(files)?;

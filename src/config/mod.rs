@@ -74,8 +74,9 @@ impl Config {
         sandbox: bool,
     ) -> Result<Self, ConfigError> {
         let mut said = Said::new(sandbox);
-        let default_file = Path::new(DEFAULT_FILE);
-        if let Some(path) = file.or(Some(default_file).filter(|path| path.exists())) {
+        // A default file that cannot even be looked for is read, so that the fault is told.
+        let default_file = Some(Path::new(DEFAULT_FILE)).filter(|path| path.try_exists().unwrap_or(true));
+        if let Some(path) = file.or(default_file) {
             file::read(path, &mut said);
         }
         environment::read(environment, &mut said);
@@ -110,6 +111,16 @@ impl Config {
         match said.problems.is_empty() {
             true => Ok(config),
             false => Err(ConfigError { problems: said.problems, explanation: config.explanation }),
+        }
+    }
+
+    /// Refuses a configuration without a fal account, for the verbs that call fal.
+    pub fn require_account(&self) -> Result<(), ConfigError> {
+        match self.accounts.is_empty() {
+            false => Ok(()),
+            true => {
+                Err(ConfigError { problems: vec![Problem::NoAccount], explanation: self.explanation.clone() })
+            }
         }
     }
 

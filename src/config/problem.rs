@@ -57,6 +57,12 @@ pub enum Problem {
         /// The line, without its value.
         line: String,
     },
+    /// There is nobody to pay fal.
+    #[error(
+        "there is no fal account: set FAL_KEY=id:secret or write [[accounts]] in the file; \
+         `serve --sandbox` needs none"
+    )]
+    NoAccount,
     /// A variable that does not exist.
     #[error("unknown variable `{name}`{}", hint(suggestion.as_deref()))]
     UnknownVariable {

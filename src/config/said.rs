@@ -70,14 +70,15 @@ impl Value {
 }
 
 impl fmt::Display for Value {
-    /// As in TOML. A text with an `@` may be an address with a password in it, so it is hidden.
+    /// As in TOML. A text with an `@` or a `?` may be an address with a password in it, so it is hidden.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let private = |text: &String| text.contains(['@', '?']);
         match self {
-            Self::Text(text) if text.contains('@') => f.write_str("\"****\""),
+            Self::Text(text) if private(text) => f.write_str("\"****\""),
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Number(number) => write!(f, "{number}"),
             Self::Switch(switch) => write!(f, "{switch}"),
-            Self::List(items) if items.iter().any(|item| item.contains('@')) => f.write_str("[\"****\"]"),
+            Self::List(items) if items.iter().any(private) => f.write_str("[\"****\"]"),
             Self::List(items) => write!(f, "{items:?}"),
         }
     }

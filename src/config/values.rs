@@ -25,8 +25,11 @@ pub(super) fn base_url(text: &str, schemes: &[&str]) -> Result<String, String> {
 
 /// The path as it was written, since a URL parser would quietly resolve what must be refused.
 fn base_path(text: &str) -> Result<&str, String> {
-    let after_scheme = text.find("://").map_or(text, |at| &text[at + 3..]);
+    let (_, after_scheme) = text.split_once("://").ok_or("needs :// between the scheme and the host")?;
     let path = after_scheme.find(['/', '\\']).map_or("", |at| &after_scheme[at..]);
+    if path.len() == after_scheme.len() {
+        return Err("needs a host name right after ://".into());
+    }
     let path = path.strip_suffix('/').unwrap_or(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let fine = |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
@@ -136,6 +139,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever comes in, what goes out is a fixed point: it can be built upon, and means the same when said again.
+        #[test]
+        fn a_base_address_is_its_own_base(text in "(https?://)?[a-zA-Z0-9:/.@?#%\\\\~\\[\\] é-]{0,24}") {
+            if let Ok(url) = base_url(&text, WEB) {
+                proptest::prop_assert!(!url.ends_with('/') && !url.contains(['@', '?', '#', '%', '\\', ' ']), "{}", url);
+                proptest::prop_assert_eq!(base_url(&url, WEB), Ok(url));
+            }
+        }
+    }
+
     #[test]
     fn odd_base_addresses_are_refused() {
         for said in [
@@ -158,6 +172,8 @@ mod tests {
             "https://fal.run\\b",
             "https://fal.run/a b",
             "https:fal.run/a/../b",
+            "https:fal.run",
+            "https:///fal.run",
         ] {
             assert!(base_url(said, WEB).is_err(), "{said}");
         }

@@ -17,10 +17,11 @@ pub enum AcceptEncoding {
 /// The headers of a client's request that travel to fal. The fal key, the host and the framing are the caller's to add.
 pub fn for_fal(client: &HeaderMap, encoding: AcceptEncoding) -> HeaderMap {
     let mut fal = HeaderMap::with_capacity(client.len());
-    for (name, value) in client {
-        if goes_to_fal(name.as_str()) && !is_named_in_connection(client, name) {
-            fal.append(name, value.clone());
-        }
+    for (name, value) in client.iter().filter(|(name, _)| goes_to_fal(name.as_str())) {
+        fal.append(name, value.clone());
+    }
+    for name in named_in_connection(client) {
+        fal.remove(name);
     }
     set_accept_encoding(&mut fal, encoding);
     fal
@@ -30,12 +31,8 @@ pub fn for_fal(client: &HeaderMap, encoding: AcceptEncoding) -> HeaderMap {
 ///
 /// The length stays: a caller that changes the body removes it.
 pub fn for_client(fal: &mut HeaderMap) {
-    let mut gone: Vec<HeaderName> = Vec::new();
-    for name in fal.keys() {
-        if !goes_to_client(name.as_str()) || is_named_in_connection(fal, name) {
-            gone.push(name.clone());
-        }
-    }
+    let unwanted = fal.keys().filter(|name| !goes_to_client(name.as_str())).cloned();
+    let gone: Vec<HeaderName> = unwanted.chain(named_in_connection(fal)).collect();
     for name in gone {
         fal.remove(name);
     }
@@ -48,7 +45,7 @@ fn goes_to_fal(name: &str) -> bool {
         "accept" | "accept-encoding" | "accept-language" => true,
         // What the body is. Its length and chunking are the connection's.
         "content-type" | "content-encoding" => true,
-        // fal's support asks for it; it says nothing of the tenant's key.
+        // Which client library speaks; it says nothing of the tenant.
         "user-agent" => true,
         // Parts of a result, and a result that the client may already hold.
         "range" | "if-range" | "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" => {
@@ -107,11 +104,14 @@ fn goes_to_client(name: &str) -> bool {
     }
 }
 
-/// Whether a `Connection` header makes `name` a matter of this connection alone.
-fn is_named_in_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let mut tokens =
-        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+/// The headers that `Connection` makes a matter of this connection alone.
+fn named_in_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let tokens = headers
+        .get_all(header::CONNECTION)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    // A token that is no header's name names none.
+    tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
 }
 
 fn set_accept_encoding(fal: &mut HeaderMap, encoding: AcceptEncoding) {

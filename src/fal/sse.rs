@@ -64,7 +64,7 @@ impl Framing {
             return Piece::Frame;
         }
         match std::mem::replace(&mut self.place, Place::Name(0)) {
-            Place::Bom(0 | 3) | Place::Name(0) => Piece::EventEnd,
+            Place::Name(0) => Piece::EventEnd,
             Place::Space | Place::Data => Piece::DataEnd,
             Place::Bom(_) | Place::Name(_) | Place::Other => Piece::Frame,
         }
@@ -162,6 +162,19 @@ mod tests {
                 (Frame, ": keep-alive\nevent: x\ndata\ndatax: b\n data: c\ndata:"),
                 (DataEnd, "\n"),
                 (EventEnd, "\n"),
+            ],
+        );
+    }
+
+    #[test]
+    fn every_blank_line_ends_an_event_but_one_before_the_first() {
+        assert_pieces(
+            "\n\n: c\n\n",
+            &[
+                (Piece::Frame, "\n"),
+                (Piece::EventEnd, "\n"),
+                (Piece::Frame, ": c\n"),
+                (Piece::EventEnd, "\n"),
             ],
         );
     }

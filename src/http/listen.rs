@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::service::service_fn;
+use futures_util::future::join_all;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -19,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
 use super::guard::{Greeted, Guarded};
+use super::record::Recorded;
 use super::settings::Settings;
 use crate::clock::Clock;
 
@@ -84,13 +88,21 @@ pub struct Door {
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
-/// What a connection's task needs.
+/// What every connection is served with.
 #[derive(Clone)]
 struct Host {
     front: Front,
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
+    capacity: Arc<Capacity>,
     http: auto::Builder<TokioExecutor>,
+}
+
+/// A connection that has come in and has its place.
+struct Guest {
+    socket: TcpStream,
+    address: IpAddr,
+    place: Place,
 }
 
 /// Accepts and serves until `stop`, then lets connections finish what they carry. Returns when all have ended.
@@ -102,11 +114,10 @@ pub async fn serve(
     capacity: Arc<Capacity>,
     stop: CancellationToken,
 ) {
-    let host = Host { front, http: http(&settings), settings, clock };
+    let host = Host { front, http: http(&settings), settings, clock, capacity };
     let graceful = GracefulShutdown::new();
-    let accepting =
-        doors.into_iter().map(|door| accept(door, host.clone(), capacity.clone(), &graceful, stop.clone()));
-    futures_util::future::join_all(accepting).await;
+    let accepting = doors.into_iter().map(|door| accept(door, &host, &graceful, stop.clone()));
+    join_all(accepting).await;
     graceful.shutdown().await;
 }
 
@@ -128,24 +139,19 @@ fn http(settings: &Settings) -> auto::Builder<TokioExecutor> {
     http
 }
 
-async fn accept(
-    door: Door,
-    host: Host,
-    capacity: Arc<Capacity>,
-    graceful: &GracefulShutdown,
-    stop: CancellationToken,
-) {
+async fn accept(door: Door, host: &Host, graceful: &GracefulShutdown, stop: CancellationToken) {
     let tls = door.tls.map(TlsAcceptor::from);
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            accepted = next(&door.listener, &capacity) => accepted,
+            accepted = next(&door.listener, &host.capacity) => accepted,
         };
         match accepted {
-            Ok((socket, peer, place)) => {
-                let Some(place) = capacity.admit(place, peer.ip()) else { continue };
-                welcome(socket, peer.ip(), place, tls.clone(), &host, graceful.watcher());
+            // One that has its share is closed unheard: any answer would cost more than its asking.
+            Ok(None) => {}
+            Ok(Some(guest)) => {
+                tokio::spawn(welcome(guest, tls.clone(), host.clone(), graceful.watcher()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -156,61 +162,62 @@ async fn accept(
 }
 
 /// The next connection, once there is a place for it: until then it waits in the system's queue.
-async fn next(
-    listener: &TcpListener,
-    capacity: &Capacity,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+async fn next(listener: &TcpListener, capacity: &Arc<Capacity>) -> io::Result<Option<Guest>> {
     let place = capacity.all.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (socket, peer) = listener.accept().await?;
     socket.set_nodelay(true)?;
-    Ok((socket, peer, place))
+    let place = capacity.admit(place, peer.ip());
+    Ok(place.map(|place| Guest { socket, address: peer.ip(), place }))
 }
 
-fn welcome(
-    socket: TcpStream,
-    peer: IpAddr,
-    place: Place,
-    tls: Option<TlsAcceptor>,
-    host: &Host,
-    graceful: Watcher,
-) {
-    let (host, greeted) = (host.clone(), Greeted::default());
-    let socket = Guarded::new(
-        socket,
-        greeted.clone(),
-        host.settings.head_timeout,
-        host.settings.write_idle,
-        host.clock.clone(),
-    );
-    tokio::spawn(async move {
-        let _place = place;
-        match tls {
-            None => speak(socket, peer, false, greeted, host, graceful).await,
-            // The guard's deadline bounds the handshake too. A failed one is a stranger's affair.
-            Some(tls) => {
-                if let Ok(socket) = tls.accept(socket).await {
-                    speak(socket, peer, true, greeted, host, graceful).await;
-                }
+async fn welcome(guest: Guest, tls: Option<TlsAcceptor>, host: Host, watcher: Watcher) {
+    let _place = guest.place;
+    let greeted = Greeted::default();
+    let Settings { head_timeout, write_idle, .. } = *host.settings;
+    let socket = Guarded::new(guest.socket, greeted.clone(), head_timeout, write_idle, host.clock.clone());
+    match tls {
+        None => speak(socket, host.service(guest.address, false, greeted), &host, watcher).await,
+        // The guard's deadline bounds the handshake too. A failed one is a stranger's affair.
+        Some(tls) => {
+            if let Ok(socket) = tls.accept(socket).await {
+                speak(socket, host.service(guest.address, true, greeted), &host, watcher).await;
             }
         }
-    });
+    }
+}
+
+impl Host {
+    /// The service of one connection.
+    fn service(
+        &self,
+        address: IpAddr,
+        secure: bool,
+        greeted: Greeted,
+    ) -> impl Service<Request<Incoming>, Response = Response<Recorded>, Error = Infallible, Future: Send>
+    + Send
+    + use<> {
+        let front = self.front.clone();
+        service_fn(move |request| {
+            greeted.set();
+            let front = front.clone();
+            async move { Ok(front.answer(request, address, secure).await) }
+        })
+    }
 }
 
 async fn speak(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: IpAddr,
-    secure: bool,
-    greeted: Greeted,
-    host: Host,
-    graceful: Watcher,
+    service: impl Service<
+        Request<Incoming>,
+        Response = Response<Recorded>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Send
+    + 'static,
+    host: &Host,
+    watcher: Watcher,
 ) {
-    let Host { front, http, .. } = host;
-    let service = service_fn(move |request| {
-        greeted.set();
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request, peer, secure).await) }
-    });
-    let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service).into_owned());
+    let connection = host.http.serve_connection(TokioIo::new(socket), service).into_owned();
     // What breaks a connection is told by the log line of the call that it broke.
-    drop(connection.await);
+    drop(watcher.watch(connection).await);
 }

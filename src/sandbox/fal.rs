@@ -271,10 +271,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Waits for the end, and gives the answer.
-    pub(super) async fn finish(mut self) -> Answer {
+    /// Waits for the model, and gives its answer. The run is over when that was sent: see [`Run::end`].
+    pub(super) async fn finish(&self) -> Answer {
         self.wait_until(self.job.timeline.ends()).await;
-        self.end()
+        self.job.answer()
     }
 
     /// Waits for the moment `at` of the clock's elapsed time.
@@ -289,10 +289,9 @@ impl Run {
         }
     }
 
-    /// The run is over; leaving is no cancel any more.
-    pub(super) fn end(&mut self) -> Answer {
+    /// The answer is on its way; leaving is no cancel any more.
+    pub(super) fn end(mut self) {
         self.ended = true;
-        self.job.answer()
     }
 }
 

@@ -43,7 +43,8 @@
 //! | `[[echo-headers]]` | the output has a field `headers` with the headers that came with the call, credentials as stars |
 //!
 //! `hang`, `cut` and `redirect` strike the model's own answer: the result, the direct run, the stream. With an argument
-//! they strike another one: `[[cut:submit]]`, `[[cut:status]]`, `[[cut:cancel]]`.
+//! they strike another one: `[[cut:submit]]`, `[[cut:status]]`, `[[cut:cancel]]`. Only the answer is spoiled: the call
+//! itself was taken, the request exists and goes its way.
 
 mod answer;
 mod catalogue;

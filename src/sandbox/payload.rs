@@ -67,7 +67,8 @@ impl Payload {
         &self.head
     }
 
-    fn pieces(self) -> impl Iterator<Item = Bytes> + Send {
+    /// The body piece by piece.
+    pub(super) fn pieces(self) -> impl Iterator<Item = Bytes> + Send {
         let chunk = CHUNK as u64;
         let whole = (0..self.padding / chunk).map(|_| Bytes::from_static(&PADDING));
         let rest = Bytes::from_static(&PADDING[..(self.padding % chunk) as usize]);

@@ -38,10 +38,15 @@ pub(super) fn certificates(
     Ok(Some(Https { server, certificates: None, ca_file: Some(ca.ca_file().to_owned()) }))
 }
 
-/// How fal's certificates are checked.
-pub(super) fn upstream_tls(config: &Config) -> Result<Arc<rustls::ClientConfig>, ServeError> {
+/// How fal's certificates are checked; `None` when no address of fal's is https, since a machine without any trusted
+/// certificate can still use those.
+pub(super) fn upstream_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, ServeError> {
     let settings = &config.upstream;
-    Ok(Arc::new(tls::client_config(settings.ca_file.as_deref(), settings.http2)?))
+    let addresses = [&settings.queue_url, &settings.run_url, &settings.rest_url];
+    if !addresses.iter().any(|address| address.starts_with("https:")) {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(tls::client_config(settings.ca_file.as_deref(), settings.http2)?)))
 }
 
 /// A bound socket that every worker can accept from.

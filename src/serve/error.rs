@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::admin::AdminError;
+use crate::config::ConfigError;
 use crate::ids::AccountName;
 use crate::random::NoRandomness;
 use crate::sandbox::SandboxError;
@@ -14,12 +15,9 @@ use crate::upstream::BadOrigin;
 /// A start that failed. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// There is no fal account to carry calls.
-    #[error(
-        "no fal account is configured: set FAL_KEY=<id:secret>, or add an [[accounts]] section to fal-relay.toml; \
-         to try fal-relay without an account, use `fal-relay serve --sandbox`"
-    )]
-    NoAccount,
+    /// The configuration is not enough to serve.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A fal key has characters that no header may have.
     #[error("the key of account {0} has characters that cannot be sent in a header; copy it again from fal")]
     BadKey(AccountName),

@@ -71,6 +71,7 @@ impl House {
         clock: Arc<dyn Clock>,
         random: Random,
     ) -> Result<Self, ServeError> {
+        config.require_account()?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store)?);
         give_up_abandoned(&*store, &*clock).await?;
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
@@ -170,9 +171,6 @@ async fn start_sandbox(
 }
 
 fn accounts(config: &Config) -> Result<Vec<Account>, ServeError> {
-    if config.accounts.is_empty() {
-        return Err(ServeError::NoAccount);
-    }
     let account = |said: &crate::config::Account| {
         Account::new(said.name.clone(), &said.key).ok_or_else(|| ServeError::BadKey(said.name.clone()))
     };

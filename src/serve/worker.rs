@@ -22,7 +22,7 @@ pub(super) struct Workers {
     pub(super) https: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
     pub(super) settings: Arc<http::Settings>,
     pub(super) upstream: upstream::Settings,
-    pub(super) upstream_tls: Arc<rustls::ClientConfig>,
+    pub(super) upstream_tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) shared: Arc<Shared>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) capacity: Arc<Capacity>,
@@ -44,9 +44,10 @@ impl Working {
 }
 
 impl Workers {
-    /// Starts `count` workers, or one for each core.
+    /// Starts `count` workers, or one for each core. From here on only they hold the sockets, so that a drain closes
+    /// them: a client is then refused at once instead of waiting in a queue that nobody serves.
     pub(super) fn start(
-        &self,
+        self,
         count: Option<NonZeroUsize>,
         stop: &CancellationToken,
     ) -> Result<Working, ServeError> {
@@ -78,7 +79,7 @@ impl Workers {
 
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
         let tasks = TaskTracker::new();
-        let upstream = Upstream::new(&self.upstream, &self.upstream_tls, &self.clock)?;
+        let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.clock)?;
         let relay = Relay::new(self.shared.clone(), upstream, tasks.clone());
         let front = Front::new(
             relay,

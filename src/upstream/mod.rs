@@ -83,15 +83,15 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The road that `settings` describe. Nothing is connected yet.
+    /// The road that `settings` describe, with `tls` for https addresses. Nothing is connected yet.
     pub fn new(
         settings: &Settings,
-        tls: &Arc<rustls::ClientConfig>,
+        tls: Option<&Arc<rustls::ClientConfig>>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, BadOrigin> {
         let pool = |address: &str| {
             let origin = Origin::parse(address)?;
-            let connector = Connector { origin, tls: tls.clone(), timeout: settings.connect_timeout };
+            let connector = Connector { origin, tls: tls.cloned(), timeout: settings.connect_timeout };
             Ok(Pool::new(connector, settings.pool_max_idle, settings.pool_idle, clock.clone()))
         };
         Ok(Self {

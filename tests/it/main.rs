@@ -1,6 +1,13 @@
 //! The integration tests, one binary, read as chapters.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so and stops")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
+mod clients;
+mod crowd;
 mod doctor;
+mod invariants;
+mod journey;
+mod process;
+mod refusals;
 mod store_sqlite;
 mod store_story;
+mod support;

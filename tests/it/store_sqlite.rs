@@ -89,6 +89,20 @@ async fn two_processes_share_a_store() {
     assert_eq!(command_line.calls(CallId(0), 10).await.unwrap().len(), 1);
 }
 
+#[test]
+fn first_starts_at_the_same_time_make_one_store() {
+    let backend = Sqlite::new();
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                start.wait();
+                backend.open_sqlite().unwrap();
+            });
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_newer_store_is_refused_and_left_alone() {
     let backend = Sqlite::new();
@@ -115,7 +129,10 @@ async fn what_cannot_be_opened_is_said() {
     {
         let settings = Settings { sqlite_path: path.clone(), batch_max: 512 };
         match SqliteStore::open(&settings) {
-            Err(StoreError::Open { path: said, .. }) => assert_eq!(said, path.display().to_string()),
+            Err(StoreError::Open { path: said, reason }) => {
+                assert_eq!(said, path.display().to_string());
+                assert!(reason.contains("store.url"), "{reason}");
+            }
             other => panic!("{}: {other:?}", path.display()),
         }
     }

@@ -15,7 +15,8 @@ fn the_default_file_and_the_defaults_of_each_room_are_the_same() {
     assert_eq!(config.sandbox, sandbox::Settings::default());
     assert_eq!(config.store.sqlite_path, std::path::Path::new("fal-relay-data/relay.db"));
     assert_eq!(config.store.batch_max, 512);
-    assert!(config.accounts.is_empty() && config.notices.is_empty());
+    assert!(config.notices.is_empty());
+    assert_eq!(config.require_account().unwrap_err().problems, [crate::config::Problem::NoAccount]);
 }
 
 #[test]

@@ -40,7 +40,11 @@ impl Operator {
     }
 
     fn refused(self) -> String {
-        let text = self.load().expect_err("must be refused").to_string();
+        let error = self.load().expect_err("must be refused");
+        let mut explained = Vec::new();
+        error.explanation.write(&mut explained).unwrap();
+        assert!(!String::from_utf8(explained).unwrap().contains("hidden"));
+        let text = error.to_string();
         let line = |line: &str| match line.find("relay.toml") {
             Some(at) => format!("  - {}", &line[at..]),
             None => line.to_owned(),

@@ -128,6 +128,7 @@ fn what_is_no_json_object_stays() {
         "null",
         "<html>\"response_url\":\"https://queue.fal.run/a\"",
         r#""response_url":"https://queue.fal.run/a""#,
+        r#"["response_url":"https://queue.fal.run/a"]"#,
         r#"{"response_url" "https://queue.fal.run/a"}"#,
         r#"{"response_url"::"https://queue.fal.run/a"}"#,
         r#"{response_url:"https://queue.fal.run/a","status_url":"https://queue.fal.run/a"}"#,
@@ -206,6 +207,8 @@ fn data_in_several_lines_is_one_document() {
     assert_eq!(events(&event(QUEUE)), event(PUBLIC));
     let broken = "data: {\"response_url\":\"https://queue.fal.run\ndata: /a\"}\n\n";
     assert_eq!(events(broken), broken);
+    let broken_key = "data: {\"response_\ndata: url\":\"https://queue.fal.run/a\"}\n\n";
+    assert_eq!(events(broken_key), broken_key);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Server-sent events: the status of a queued request, and models that answer bit by bit.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 
 use super::queue::{Status, logs_between};
-use super::reply::Reply;
+use super::run;
 use crate::sandbox::Fal;
 use crate::sandbox::fal::Run;
 use crate::sandbox::faults::{Faults, Stage};
@@ -34,18 +33,17 @@ pub(super) fn of_queue(fal: &Arc<Fal>, job: &Arc<Job>, logs: bool) -> Response {
             watch,
             |mut watch| async move { Some((Ok::<_, Infallible>(watch.next().await?), watch)) },
         );
-    let mut response = event_stream(Body::from_stream(events));
-    if let Ok(id) = HeaderValue::from_str(job.id.as_str()) {
-        response.headers_mut().insert("x-fal-request-id", id);
-    }
-    response
+    event_stream(job, Body::from_stream(events))
 }
 
-fn event_stream(body: Body) -> Response {
+fn event_stream(job: &Job, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(id) = HeaderValue::from_str(job.id.as_str()) {
+        headers.insert("x-fal-request-id", id);
+    }
     response
 }
 
@@ -95,40 +93,34 @@ impl Watch {
 }
 
 /// A model that tells how far it is, and at the end its answer.
-pub(super) async fn of_model(fal: &Arc<Fal>, run: Run) -> Response {
+pub(super) async fn of_model(fal: &Fal, run: Run) -> Response {
     let job = Arc::clone(&run.job);
-    let answer = job.answer();
-    let whole =
-        answer.status == StatusCode::OK && [job.faults.hang, job.faults.redirect].iter().all(Option::is_none);
-    if !whole {
+    let spoiled = [job.faults.hang, job.faults.redirect].contains(&Some(Stage::Answer));
+    if spoiled || job.answer().status != StatusCode::OK {
         // What goes wrong before the first event is an ordinary answer.
-        let answer = run.finish().await;
-        return Reply::answer(&job, answer).send(fal, &job.faults, Stage::Answer).await;
+        return run::whole(fal, run).await;
     }
     if job.faults.cut == Some(Stage::Answer) {
         run.finish().await;
-        return event_stream(broken_after(vec![progress_event(1, &job.faults)]));
+        run.end();
+        return event_stream(&job, broken_after(vec![progress_event(1, &job.faults)]));
     }
-    let steps = (1..=RUN_STEPS).collect::<VecDeque<_>>();
-    let events = stream::unfold((run, steps), |(mut run, mut steps)| async move {
-        let event = model_event(&mut run, steps.pop_front()?).await;
-        Some((Ok::<_, Infallible>(event), (run, steps)))
+    let events = stream::unfold((Some(run), 1), |(run, step)| async move {
+        let (event, run) = model_event(run?, step).await;
+        Some((Ok::<_, Infallible>(event), (run, step + 1)))
     });
-    let mut response = event_stream(Body::from_stream(events));
-    if let Ok(id) = HeaderValue::from_str(job.id.as_str()) {
-        response.headers_mut().insert("x-fal-request-id", id);
-    }
-    response
+    event_stream(&job, Body::from_stream(events))
 }
 
-/// The event of one step; the last step is the answer itself.
-async fn model_event(run: &mut Run, step: u32) -> Bytes {
+/// The event of one step. The last one is the answer itself, and ends the run.
+async fn model_event(run: Run, step: u32) -> (Bytes, Option<Run>) {
     let job = Arc::clone(&run.job);
     run.wait_until(job.timeline.starts() + job.timeline.run * step / RUN_STEPS).await;
     if step < RUN_STEPS {
-        return progress_event(step, &job.faults);
+        return (progress_event(step, &job.faults), Some(run));
     }
-    event(run.end().body, &job.faults)
+    run.end();
+    (event(job.answer().body, &job.faults), None)
 }
 
 fn progress_event(step: u32, faults: &Faults) -> Bytes {
@@ -138,5 +130,10 @@ fn progress_event(step: u32, faults: &Faults) -> Bytes {
 /// One event with a JSON text as its data.
 fn event(json: Payload, faults: &Faults) -> Bytes {
     let json = if faults.escape { json.with_slashes_escaped() } else { json };
-    [b"data: ", json.head(), b"\n\n"].concat().into()
+    let pieces: Vec<Bytes> = [Bytes::from_static(b"data: ")]
+        .into_iter()
+        .chain(json.pieces())
+        .chain([Bytes::from_static(b"\n\n")])
+        .collect();
+    pieces.concat().into()
 }

@@ -76,7 +76,7 @@ impl Reply {
         self.with("x-fal-request-id", job.id.as_str())
     }
 
-    /// The same with one more header. Names are known and values are checked before, so none is left out.
+    /// The same with one more header; a value that no header can hold changes nothing.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(HeaderName::from_static(name), value);

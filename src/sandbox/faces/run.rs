@@ -9,6 +9,7 @@ use http::Method;
 use super::reply::Reply;
 use super::{caller, events, wrong_method};
 use crate::sandbox::Fal;
+use crate::sandbox::fal::Run;
 use crate::sandbox::faults::Stage;
 
 /// Answers a call to the host of direct runs. The caller's leaving drops this future, and with it the run.
@@ -25,7 +26,13 @@ pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Resul
     if as_stream {
         return Ok(events::of_model(fal, run).await);
     }
-    let job = Arc::clone(&run.job);
+    Ok(whole(fal, run).await)
+}
+
+/// The answer of a run in one piece.
+pub(super) async fn whole(fal: &Fal, run: Run) -> Response {
     let answer = run.finish().await;
-    Ok(Reply::answer(&job, answer).send(fal, &job.faults, Stage::Answer).await)
+    let response = Reply::answer(&run.job, answer).send(fal, &run.job.faults, Stage::Answer).await;
+    run.end();
+    response
 }

@@ -91,6 +91,17 @@ async fn bodies_are_as_large_as_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_hanging_run_that_is_left_is_cancelled() {
+    let sandbox = at_once();
+    {
+        let mut hanging = Box::pin(run(&sandbox, "[[hang]]"));
+        assert!(futures_util::poll!(&mut hanging).is_pending());
+        assert_eq!(sandbox.fal.counts().dropped_runs, 0);
+    }
+    assert_eq!(sandbox.fal.counts().dropped_runs, 1);
+}
+
+#[tokio::test]
 async fn replies_can_be_compressed_unasked() {
     let sandbox = at_once();
     let answer = run(&sandbox, "[[gzip]]").await;

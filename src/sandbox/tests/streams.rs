@@ -125,14 +125,19 @@ async fn a_stream_that_is_opened_after_the_end_has_one_event() {
 #[tokio::test]
 async fn a_model_streams_its_progress_and_then_its_answer() {
     let sandbox = Sandbox::new();
-    let mut events = Events::open(&sandbox, request("POST", "/run/fal-ai/flux-1/dev/stream", &fox())).await;
+    let input = json!({ "prompt": "a fox [[size:100000]]" });
+    let mut events = Events::open(&sandbox, request("POST", "/run/fal-ai/flux-1/dev/stream", &input)).await;
     for _ in 0..2 {
         assert!(events.is_silent());
         sandbox.clock.advance(STEP);
         assert!(events.next().await.unwrap()["progress"].as_f64().unwrap() < 1.0);
     }
     sandbox.clock.advance(STEP);
-    assert_eq!(events.next().await.unwrap()["images"].as_array().unwrap().len(), 1);
+    let last = events.next().await.unwrap();
+    assert_eq!(
+        (last["images"].as_array().unwrap().len(), last["padding"].as_str().unwrap().len()),
+        (1, 100_000)
+    );
     assert_eq!(events.next().await, None);
     drop(events);
     assert_eq!(sandbox.fal.counts().dropped_runs, 0);

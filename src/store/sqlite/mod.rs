@@ -198,7 +198,7 @@ impl Threads {
         F: FnOnce() + Send + 'static,
     {
         let thread = std::thread::Builder::new().name(name.into()).spawn(run);
-        self.0.push(thread.map_err(|error| open::refusal(path, &error))?);
+        self.0.push(thread.map_err(|error| open::unwritable(path, &error))?);
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! Opening the file: folder, permissions, durability, migrations.
 
-use std::fmt::Display;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::store::StoreError;
+
+use super::session::reason;
 
 /// The steps that lead to the newest version, each with the version that it leads to. A released step is never
 /// edited; a new one is added.
@@ -34,15 +35,19 @@ const WRITE_PRAGMAS: &str = "
     PRAGMA journal_size_limit = 67108864;
 ";
 
+/// How often, and how far apart, opening looks whether another process has finished opening: five seconds in all.
+const OPENING_TRIES: u32 = 500;
+const OPENING_PAUSE: Duration = Duration::from_millis(10);
+
 /// Makes folder and file when they are missing, and opens the file, up to date.
 pub(super) fn for_writing(path: &Path) -> Result<Connection, StoreError> {
-    make_folder(path).and_then(|()| make_file(path)).map_err(|error| refusal(path, &error))?;
+    make_folder(path).map_err(|error| unwritable(path, &error))?;
+    let _turn = take_turn(path).map_err(|error| unwritable(path, &error))?;
+    make_file(path).map_err(|error| unwritable(path, &error))?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     check_version(path, &connection)?;
-    connection.execute_batch(WRITE_PRAGMAS).map_err(|error| refusal(path, &error))?;
-    migrate(&mut connection).map_err(|error| refusal(path, &error))?;
-    // Another process may have migrated while this one waited for the lock.
-    check_version(path, &connection)?;
+    connection.execute_batch(WRITE_PRAGMAS).map_err(|error| unusable(path, &error))?;
+    migrate(&mut connection).map_err(|error| unusable(path, &error))?;
     Ok(connection)
 }
 
@@ -51,10 +56,16 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, StoreError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
-/// What an operator reads when the store does not open.
-pub(super) fn refusal(path: &Path, reason: &impl Display) -> StoreError {
+/// What an operator reads when folder or file cannot be written.
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> StoreError {
+    let reason = format!("{error}. fal-relay must be able to write in this folder; store.url sets another");
+    StoreError::Open { path: path.display().to_string(), reason }
+}
+
+/// What an operator reads when SQLite does not take the file.
+fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
     let reason =
-        format!("{reason}. Give the user that runs fal-relay a folder it may write to, or set store.url");
+        format!("{}. store.url must name fal-relay's own file, or one that is not there yet", reason(error));
     StoreError::Open { path: path.display().to_string(), reason }
 }
 
@@ -65,7 +76,7 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         Ok::<_, rusqlite::Error>(connection)
     };
-    open().map_err(|error| refusal(path, &error))
+    open().map_err(|error| unusable(path, &error))
 }
 
 /// The folder is the owner's alone: it holds who called what.
@@ -81,16 +92,39 @@ fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// SQLite gives the files beside the database the permissions of the database.
+/// One opens at a time, whoever it is: SQLite does not wait for others when it turns a new file to write-ahead logging.
+/// The turn ends when the file is closed.
+fn take_turn(path: &Path) -> io::Result<File> {
+    let file =
+        private(OpenOptions::new().create(true).append(true)).open(path.with_added_extension("lock"))?;
+    for _ in 0..OPENING_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(OPENING_PAUSE),
+        }
+    }
+    Err(io::Error::other("another process has not finished opening it"))
+}
+
+/// SQLite gives the files beside the database the permissions of the database. One that is there is not touched: to
+/// close it here would drop the locks that another connection of this process has on it.
 fn make_file(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
+    match path.exists() {
+        true => Ok(()),
+        false => private(OpenOptions::new().create_new(true).append(true)).open(path).map(drop),
+    }
+}
+
+/// For the owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.create(true).append(true).open(path).map(drop)
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 fn check_version(path: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let found = version(connection).map_err(|error| refusal(path, &error))?;
+    let found = version(connection).map_err(|error| unusable(path, &error))?;
     match found > KNOWN_VERSION {
         true => Err(StoreError::TooNew { path: path.display().to_string(), found, known: KNOWN_VERSION }),
         false => Ok(()),

@@ -148,3 +148,14 @@ async fn a_verb_that_nobody_waits_for_any_more_still_happens() {
     bench.store.ping().await.unwrap();
     assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_commit_is_flushed_before_it_is_answered() {
+    let bench = Bench::new();
+    let settings = "SELECT journal_mode, synchronous, foreign_keys
+                    FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let found = bench.store.write(move |session| Ok(session.first(settings, (), read)?)).await.unwrap();
+    const FULL: i64 = 2;
+    assert_eq!(found, Some(("wal".to_owned(), FULL, 1_i64)));
+}

@@ -1,0 +1,86 @@
+//! The official clients, unmodified, through the relay to the sandbox. The programs are in `tests/clients`, and
+//! `tests/run` installs what they use.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::Relay;
+
+fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// Runs a story to its end; what it printed is shown when it fails.
+fn tell(mut story: Command, settings: &[(&str, &str)]) {
+    let name = format!("{story:?}");
+    story
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("NO_PROXY", "*")
+        .current_dir(clients());
+    let output = story.envs(settings.iter().copied()).output().unwrap_or_else(|error| {
+        panic!("{name}: {error}; `tests/run` installs the clients");
+    });
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}\n{out}\n{err}");
+    assert!(out.lines().count() > 2, "{name} told nothing:\n{out}\n{err}");
+}
+
+fn python(program: &str) {
+    let relay = Relay::sandbox(&[]);
+    let host = format!("localhost:{}", relay.https.unwrap().port());
+    let run_host = format!("{host}/run");
+    let ca = relay.folder.path().join("fal-relay-sandbox/ca.pem");
+    let mut story = Command::new(clients().join(".venv/bin/python"));
+    story.arg(program);
+    tell(
+        story,
+        &[
+            ("FAL_KEY", &relay.key),
+            ("FAL_QUEUE_RUN_HOST", &host),
+            ("FAL_RUN_HOST", &run_host),
+            ("SSL_CERT_FILE", ca.to_str().unwrap()),
+        ],
+    );
+    assert_settled(&relay);
+}
+
+/// Whatever a story did, each of its calls has a row, and each result that was read closed one.
+fn assert_settled(relay: &Relay) {
+    let ledger = relay.ledger();
+    assert!(!ledger.is_empty());
+    assert!(
+        ledger
+            .iter()
+            .any(|row| row["state"] == "settled" && row["billable_units"] != serde_json::Value::Null)
+    );
+    assert!(ledger.iter().all(|row| row["state"] != "held"), "{ledger:?}");
+}
+
+#[test]
+fn python_sync() {
+    python("python_sync.py");
+}
+
+#[test]
+fn python_async() {
+    python("python_async.py");
+}
+
+#[test]
+fn javascript() {
+    let relay = Relay::sandbox(&[]);
+    let mut story = Command::new("node");
+    story.arg("node_client.mjs");
+    tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key)]);
+    assert_settled(&relay);
+}
+
+#[test]
+fn curl() {
+    let relay = Relay::sandbox(&[]);
+    let mut story = Command::new("bash");
+    story.arg("curl_seed.sh");
+    tell(story, &[("BASE", &relay.base()), ("KEY", &relay.key)]);
+    assert_settled(&relay);
+}

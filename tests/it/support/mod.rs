@@ -1,0 +1,23 @@
+//! What the chapters stand on: the real binary on free ports, a fal that says what a test tells it to, and a client that
+//! sees every byte.
+
+mod client;
+mod fal;
+mod relay;
+
+pub(crate) use client::{Answer, Client, get, post, read_answer, request};
+pub(crate) use fal::{Fal, Seen, Step, json, reply, submit_reply};
+pub(crate) use relay::{Relay, binary};
+
+/// The fal key of the tests' account: nothing that a tenant sees may hold any part of it.
+pub(crate) const FAL_KEY: &str = "c0ffee00-canary:5ecre7f00dcanary";
+/// The secret part of it.
+pub(crate) const FAL_SECRET: &str = "5ecre7f00dcanary";
+
+/// Waits until `condition` holds; a test that never gets there is ended by the test runner's limit.
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+        tokio::time::timeout(std::time::Duration::from_millis(5), std::future::pending::<()>()).await.ok();
+    }
+}
