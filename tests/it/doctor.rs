@@ -5,72 +5,50 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use fal_relay::key::{ApiKey, KeyKind};
 use fal_relay::random::Random;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_fal-relay");
+use crate::support::{Relay, binary};
 
-/// The settings that give every listener a port of its own, chosen by the system.
+/// The settings that name the listeners.
 const LISTENERS: [&str; 4] =
     ["SERVER__LISTEN", "SERVER__HTTPS_LISTEN", "SERVER__ADMIN_LISTEN", "SANDBOX__LISTEN"];
 
-/// A folder with a relay's settings, and the processes that run there.
+/// A folder, the settings that hold there, and the relay that runs in it, if any.
 struct Desk {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     settings: Vec<(String, String)>,
-    running: Vec<Child>,
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        for child in &mut self.running {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
+    _running: Vec<Relay>,
 }
 
 impl Desk {
-    /// Nothing runs yet.
+    /// Nothing runs.
     fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // Held together, so that no two are the same.
-        let sockets = LISTENERS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
-        let address = |(name, socket): &(&str, TcpListener)| {
-            (format!("FAL_RELAY_{name}"), socket.local_addr().unwrap().to_string())
-        };
-        let mut settings: Vec<_> = sockets.iter().map(address).collect();
-        settings.push(("FAL_RELAY_SANDBOX__STEP_MS".into(), "20".into()));
-        // HTTPie would look for updates of itself.
-        std::fs::write(folder.path().join("config.json"), r#"{"disable_update_warnings": true}"#).unwrap();
-        settings.push(("HTTPIE_CONFIG_DIR".into(), folder.path().to_str().unwrap().into()));
-        Self { folder, settings, running: Vec::new() }
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self { folder, settings: listeners(), _running: Vec::new() }
     }
 
     /// A relay in sandbox mode.
     fn sandbox() -> Self {
-        let mut desk = Self::empty();
-        desk.start(&["serve", "--sandbox"], "curl:");
-        desk
+        let settings = listeners();
+        let relay = Relay::sandbox(&borrowed(&settings));
+        Self { folder: relay.folder.clone(), settings, _running: vec![relay] }
     }
 
-    /// A relay as operators run it, whose fal is the simulated one.
+    /// A relay as operators run it; its fal is the simulated one of a relay beside it.
     fn live() -> Self {
-        let mut desk = Self::empty();
-        desk.start(&["sandbox"], "The simulated fal listens");
-        let fal = desk.setting("SANDBOX__LISTEN").to_owned();
-        for face in ["queue", "run", "rest"] {
-            let name = format!("FAL_RELAY_UPSTREAM__{}_URL", face.to_uppercase());
-            desk.settings.push((name, format!("http://{fal}/{face}")));
-        }
-        desk.settings.push(("FAL_RELAY_UPSTREAM__QUEUE_ALIASES".into(), format!("http://{fal}/queue")));
-        desk.settings.push(("FAL_KEY".into(), "id:secret".into()));
-        desk.start(&["serve"], "curl:");
-        desk
+        let beside = Self::sandbox();
+        let fal = format!("http://{}", beside.setting("SANDBOX__LISTEN"));
+        let mut settings = listeners();
+        settings.push(("FAL_RELAY_UPSTREAM__QUEUE_ALIASES".into(), format!("{fal}/queue")));
+        let relay = Relay::with(&fal, &borrowed(&settings));
+        let folder = relay.folder.clone();
+        Self { folder, settings, _running: beside._running.into_iter().chain([relay]).collect() }
     }
 
     fn setting(&self, name: &str) -> &str {
@@ -78,25 +56,15 @@ impl Desk {
         &found.unwrap().1
     }
 
+    /// The program in the relay's folder, as its operator starts it.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
-        command.args(arguments).current_dir(self.folder.path());
-        command.env_remove("FAL_RELAY_KEY").envs(self.settings.iter().cloned());
+        let mut command = binary(self.folder.path());
+        command.args(arguments).envs(self.settings.iter().cloned()).env("NO_PROXY", "*");
+        // HTTPie would look for updates of itself.
+        std::fs::write(self.folder.path().join("config.json"), r#"{"disable_update_warnings": true}"#)
+            .unwrap();
+        command.env("HTTPIE_CONFIG_DIR", self.folder.path());
         command
-    }
-
-    /// Starts a program that goes on running, and waits for its word that it does.
-    fn start(&mut self, arguments: &[&str], word: &str) {
-        let mut command = self.command(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        self.running.push(child);
-        assert!(
-            lines.any(|line| line.unwrap().starts_with(word)),
-            "{arguments:?} ended before it said {word:?}"
-        );
-        // What it says further on is read to its end, so that it is never stopped by a closed pipe.
-        std::thread::spawn(move || lines.for_each(drop));
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -124,6 +92,20 @@ impl Desk {
         assert!(output.status.success());
         output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count()
     }
+}
+
+/// A port of its own for every listener, so that the settings say where the relay is.
+fn listeners() -> Vec<(String, String)> {
+    // Held together, so that no two are the same.
+    let sockets = LISTENERS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+    let address = |(name, socket): &(&str, TcpListener)| {
+        (format!("FAL_RELAY_{name}"), socket.local_addr().unwrap().to_string())
+    };
+    sockets.iter().map(address).collect()
+}
+
+fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 /// A key of the right form that was never handed out.
