@@ -3,6 +3,7 @@
 
 mod clients;
 mod crowd;
+mod encrypted;
 mod invariants;
 mod journey;
 mod process;
