@@ -4,6 +4,7 @@
 mod clients;
 mod crowd;
 mod doctor;
+mod encrypted;
 mod invariants;
 mod journey;
 mod process;
