@@ -23,6 +23,8 @@ IDLE_CONNECTIONS = 5000
 SETTLE_SECONDS = 2.0
 STARTS = 5
 
+BEGAN = time.monotonic()
+
 Samples = dict[str, list[float]]
 
 
@@ -36,7 +38,7 @@ class Clocked:
 
 def say(line: str) -> None:
     """Progress, apart from the results."""
-    print(line, file=sys.stderr, flush=True)
+    print(f"[{time.monotonic() - BEGAN:4.0f}s] {line}", file=sys.stderr, flush=True)
 
 
 def in_turn(stage: Stage, number: int) -> list[Proxy]:
@@ -59,7 +61,7 @@ def clocked(stage: Stage, workload: Workload, rounds: int, seconds: float) -> Cl
             if number >= 0:
                 result.cpu_us[proxy.name].append(spent / outcome.requests * 1e6)
                 result.per_second[proxy.name].append(outcome.per_second)
-        say(f"  {workload.name}: round {number + 1} of {rounds}")
+        say(f"{workload.name}: round {number + 1} of {rounds}")
     return result
 
 
@@ -75,7 +77,7 @@ def latency(stage: Stage, workload: Workload, rounds: int, seconds: float) -> di
             through = stage.generator.run(proxy.port, request, OPEN_LOOP_CONNECTIONS, seconds, rate=RATE_PER_SECOND)
             added[proxy.name]["p50"].append(through.p50_us - direct.p50_us)
             added[proxy.name]["p99"].append(through.p99_us - direct.p99_us)
-        say(f"  latency of {workload.name}: round {number + 1} of {rounds}")
+        say(f"latency of {workload.name}: round {number + 1} of {rounds}")
     return added
 
 
@@ -116,10 +118,10 @@ def memory(stage: Stage) -> dict[str, dict[str, float]]:
 
 def _memory_of(stage: Stage, name: str) -> dict[str, float]:
     found: dict[str, float] = {}
-    say(f"  memory of {name}")
     with ExitStack() as stack:
         proxy = stage.recipes[name].start(stack)
         time.sleep(SETTLE_SECONDS)
+        say(f"memory of {name}: idle")
         found["idle"] = processes.resident_kib(proxy.pid)
         for what, workload in (("growth_down", DOWN), ("growth_up", UP)):
             found[what] = _growth(stage, proxy, workload)
@@ -136,6 +138,7 @@ def _growth(stage: Stage, proxy: Proxy, workload: Workload) -> float:
     """The peak while one large body passes, over what was resident after small ones had."""
     stage.generator.run(proxy.port, stage.request(POLL, proxy), 4, requests=400)
     stage.generator.run(proxy.port, stage.request(SUBMIT, proxy), 4, requests=400)
+    say(f"memory of {proxy.name}: {workload.title}")
     request = stage.request(workload, proxy)
     before = processes.resident_kib(proxy.pid)
     processes.reset_peak(proxy.pid)
@@ -146,6 +149,7 @@ def _growth(stage: Stage, proxy: Proxy, workload: Workload) -> float:
 
 def _per_connection(stage: Stage, proxy: Proxy, workload: Workload, connections: int, until: str) -> float:
     """What each held connection adds, once it has answered and nothing moves any more."""
+    say(f"memory of {proxy.name}: {connections} connections")
     request = stage.request(workload, proxy)
     stage.generator.run(proxy.port, stage.request(POLL, proxy), 4, requests=400)
     before = processes.resident_kib(proxy.pid)
