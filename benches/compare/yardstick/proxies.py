@@ -202,8 +202,12 @@ frontend tenants
     bind 127.0.0.1:{port}
     http-request deny deny_status 401 unless {{ req.hdr(authorization) -f {keys} }}
     http-request set-header Authorization "Key {self.upstream_key}"
+    use_backend streams if {{ path_end /status/stream }}
     default_backend stub
 backend stub
+    server stub 127.0.0.1:{self.stub_port} pool-max-conn 64
+backend streams
+    option http-no-delay
     server stub 127.0.0.1:{self.stub_port} pool-max-conn 64
 """,
         )
