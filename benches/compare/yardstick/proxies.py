@@ -171,9 +171,17 @@ http {{
         proxy_max_temp_file_size 0;
         sub_filter_types application/json text/event-stream;
         sub_filter_once off;
-        sub_filter "https://queue.fal.run/" "http://$http_host/";
-        location / {{ proxy_pass http://stub; }}
-        location ~ /status/stream$ {{ proxy_buffering off; proxy_pass http://stub; }}
+        location / {{
+            sub_filter "https://queue.fal.run/" "http://$http_host/";
+            proxy_pass http://stub;
+        }}
+        location ~ /status/stream$ {{
+            sub_filter "https://queue.fal.run/" "http://$http_host/";
+            proxy_buffering off;
+            proxy_pass http://stub;
+        }}
+        # A result is the model's own output, in which nothing is rewritten.
+        location ~ /requests/[^/]+$ {{ proxy_pass http://stub; }}
     }}
 }}
 """,
