@@ -26,7 +26,7 @@ use crate::key::{ApiKey, KeyKind};
 use crate::random::Random;
 use crate::relay::Shared;
 use crate::store::{SqliteStore, Store};
-use crate::upstream::Account;
+use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
@@ -36,6 +36,8 @@ const FIRST_TENANT: &str = "default";
 pub struct House {
     /// What a newcomer must be told.
     pub welcome: Welcome,
+    /// What is known of the roads to fal.
+    pub roads: Arc<upstream::Shared>,
     config: Config,
     admin_listener: TcpListener,
     workers: Workers,
@@ -95,6 +97,7 @@ impl House {
             ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
             first_key: first_key(store, clock.clone(), random.clone(), kind).await?,
         };
+        let roads: Arc<upstream::Shared> = Arc::default();
         let mut process = [0; 4];
         random.fill(&mut process)?;
         let workers = Workers {
@@ -103,6 +106,7 @@ impl House {
             settings: Arc::new(config.server.clone()),
             upstream: config.upstream.clone(),
             upstream_tls: bind::upstream_tls(&config)?,
+            roads: roads.clone(),
             shared: shared.clone(),
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
@@ -111,7 +115,18 @@ impl House {
         };
         let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
         let certificates = https.and_then(|https| https.certificates);
-        Ok(Self { welcome, config, admin_listener, workers, shared, readiness, certificates, sandbox, clock })
+        Ok(Self {
+            welcome,
+            roads,
+            config,
+            admin_listener,
+            workers,
+            shared,
+            readiness,
+            certificates,
+            sandbox,
+            clock,
+        })
     }
 
     /// Serves until `stop`, then drains: not ready, no new connections, calls under way may finish within
