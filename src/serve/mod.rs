@@ -41,6 +41,7 @@ pub struct House {
     config: Config,
     admin_listener: TcpListener,
     workers: Workers,
+    store: Arc<dyn Store>,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
     certificates: Option<Arc<tls::Certificates>>,
@@ -95,7 +96,7 @@ impl House {
             admin: bind::address(&admin_socket)?,
             sandbox: sandbox.as_ref().map(|running| running.addr),
             ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
-            first_key: first_key(store, clock.clone(), random.clone(), kind).await?,
+            first_key: first_key(store.clone(), clock.clone(), random.clone(), kind).await?,
         };
         let roads: Arc<upstream::Shared> = Arc::default();
         let mut process = [0; 4];
@@ -121,6 +122,7 @@ impl House {
             config,
             admin_listener,
             workers,
+            store,
             shared,
             readiness,
             certificates,
@@ -149,6 +151,8 @@ impl House {
         tracing::info!("draining: no new connections; calls under way may finish");
         if !working.finished(self.config.server.drain, &*self.clock).await {
             tracing::warn!("the drain's time is over; calls that were still under way are cut off");
+            // Another process may have begun on this store already: nobody else would mark them.
+            give_up_abandoned(&*self.store, &*self.clock).await?;
         }
         watching.abort();
         if let Some(reloading) = reloading {
@@ -166,7 +170,7 @@ impl House {
 async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<(), ServeError> {
     let lost = store.lose_abandoned(clock.now()).await?;
     if lost > 0 {
-        tracing::warn!(lost, "calls of an earlier process had no outcome; they are marked as unknown");
+        tracing::warn!(lost, "calls of a process that ended had no outcome; they are marked as unknown");
     }
     Ok(())
 }

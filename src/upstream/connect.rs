@@ -19,7 +19,8 @@ use super::pool::{STREAMS_PER_CONNECTION, Sender};
 
 /// The most bytes of an answer that one connection holds while the tenant reads slowly.
 const READ_BUFFER_MAX_BYTES: usize = 64 * 1024;
-/// fal's answers carry about twenty fields; its own limit is 16 KiB in all.
+/// The longest head of an answer, and the most fields in it. fal's carry about twenty.
+const HEAD_MAX_BYTES: usize = 64 * 1024;
 const HEADERS_MAX: usize = 128;
 /// The most bytes of an answer that one HTTP/2 stream holds while the tenant reads slowly.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -96,6 +97,7 @@ impl Connector {
 async fn http_1(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Sender> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER_MAX_BYTES)
+        .max_header_size(HEAD_MAX_BYTES)
         .max_headers(HEADERS_MAX)
         .handshake(io)
         .await?;
@@ -109,6 +111,7 @@ async fn http_2(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
+        .max_header_list_size(HEAD_MAX_BYTES as u32)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .handshake(io)

@@ -101,10 +101,13 @@ impl Pool {
     /// A new connection.
     pub(super) async fn open(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
         let sender = self.connector.connect().await?;
-        if let Sender::Http2 { sender, open } = &sender {
-            lock(&self.shared).push((sender.clone(), open.clone()));
+        let Sender::Http2 { sender, open } = sender else { return Ok(self.lease(sender)) };
+        // A burst of first calls makes many connections at once; those that come later are not needed.
+        if let Some(roomy) = self.roomy() {
+            return Ok(self.lease(roomy));
         }
-        Ok(self.lease(sender))
+        lock(&self.shared).push((sender.clone(), open.clone()));
+        Ok(self.lease(Sender::Http2 { sender, open }))
     }
 
     fn lease(self: &Arc<Self>, sender: Sender) -> Lease {

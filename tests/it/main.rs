@@ -3,6 +3,12 @@
 
 mod clients;
 mod crowd;
+mod drills_disk;
+mod drills_kill;
+mod drills_secrets;
+mod drills_start;
+mod drills_states;
+mod drills_stop;
 mod invariants;
 mod journey;
 mod process;
@@ -10,3 +16,6 @@ mod refusals;
 mod store_sqlite;
 mod store_story;
 mod support;
+mod upstream_answers;
+mod upstream_failfast;
+mod upstream_h2;
