@@ -23,7 +23,12 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
     let stop = stop_on_signal()?;
     let house = House::build(config, place.sandbox, clock, Random::system()).await?;
     welcome::print(&house.welcome, place.sandbox, out)?;
-    Ok(house.run(stop).await?)
+    let roads = house.roads.clone();
+    house.run(stop).await?;
+    if place.sandbox {
+        welcome::print_farewell(roads.connections(), out)?;
+    }
+    Ok(())
 }
 
 /// Runs the simulated fal alone.

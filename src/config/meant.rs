@@ -83,6 +83,7 @@ impl Reader<'_> {
             pool_idle: self.seconds("upstream.pool_idle_seconds"),
             pool_max_idle: self.number("upstream.pool_max_idle", 0..=MAX_COUNT),
             http2: self.switch("upstream.http2"),
+            loopback_only: self.said.sandbox,
         }
     }
 

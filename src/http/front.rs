@@ -19,6 +19,8 @@ use crate::store::CallKind;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// Keeps HTML of a model's making from acting in the relay's name: no scripts, no forms, an origin of its own.
+const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 /// Joins an answer with its log line, also where fal gave no id.
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
 
@@ -115,6 +117,8 @@ impl Front {
         };
         let (mut parts, body) = reply.into_parts();
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Beside fal's own, if it has one: a browser obeys all of them.
+        parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         if let Ok(id) = HeaderValue::from_str(&id) {
             parts.headers.insert(X_RELAY_REQUEST_ID, id);
         }

@@ -26,7 +26,7 @@ use crate::key::{ApiKey, KeyKind};
 use crate::random::Random;
 use crate::relay::Shared;
 use crate::store::{SqliteStore, Store};
-use crate::upstream::Account;
+use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
@@ -36,9 +36,12 @@ const FIRST_TENANT: &str = "default";
 pub struct House {
     /// What a newcomer must be told.
     pub welcome: Welcome,
+    /// What is known of the roads to fal.
+    pub roads: Arc<upstream::Shared>,
     config: Config,
     admin_listener: TcpListener,
     workers: Workers,
+    store: Arc<dyn Store>,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
     certificates: Option<Arc<tls::Certificates>>,
@@ -93,8 +96,9 @@ impl House {
             admin: bind::address(&admin_socket)?,
             sandbox: sandbox.as_ref().map(|running| running.addr),
             ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
-            first_key: first_key(store, clock.clone(), random.clone(), kind).await?,
+            first_key: first_key(store.clone(), clock.clone(), random.clone(), kind).await?,
         };
+        let roads: Arc<upstream::Shared> = Arc::default();
         let mut process = [0; 4];
         random.fill(&mut process)?;
         let workers = Workers {
@@ -103,6 +107,7 @@ impl House {
             settings: Arc::new(config.server.clone()),
             upstream: config.upstream.clone(),
             upstream_tls: bind::upstream_tls(&config)?,
+            roads: roads.clone(),
             shared: shared.clone(),
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
@@ -111,7 +116,19 @@ impl House {
         };
         let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
         let certificates = https.and_then(|https| https.certificates);
-        Ok(Self { welcome, config, admin_listener, workers, shared, readiness, certificates, sandbox, clock })
+        Ok(Self {
+            welcome,
+            roads,
+            config,
+            admin_listener,
+            workers,
+            store,
+            shared,
+            readiness,
+            certificates,
+            sandbox,
+            clock,
+        })
     }
 
     /// Serves until `stop`, then drains: not ready, no new connections, calls under way may finish within
@@ -134,6 +151,8 @@ impl House {
         tracing::info!("draining: no new connections; calls under way may finish");
         if !working.finished(self.config.server.drain, &*self.clock).await {
             tracing::warn!("the drain's time is over; calls that were still under way are cut off");
+            // Another process may have begun on this store already: nobody else would mark them.
+            give_up_abandoned(&*self.store, &*self.clock).await?;
         }
         watching.abort();
         if let Some(reloading) = reloading {
@@ -151,7 +170,7 @@ impl House {
 async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<(), ServeError> {
     let lost = store.lose_abandoned(clock.now()).await?;
     if lost > 0 {
-        tracing::warn!(lost, "calls of an earlier process had no outcome; they are marked as unknown");
+        tracing::warn!(lost, "calls of a process that ended had no outcome; they are marked as unknown");
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub(super) struct Workers {
     pub(super) settings: Arc<http::Settings>,
     pub(super) upstream: upstream::Settings,
     pub(super) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) roads: Arc<upstream::Shared>,
     pub(super) shared: Arc<Shared>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) capacity: Arc<Capacity>,
@@ -79,7 +80,7 @@ impl Workers {
 
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
         let tasks = TaskTracker::new();
-        let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.clock)?;
+        let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.roads, &self.clock)?;
         let relay = Relay::new(self.shared.clone(), upstream, tasks.clone());
         let front = Front::new(
             relay,

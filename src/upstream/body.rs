@@ -1,6 +1,7 @@
 //! Bodies on their way: the tenant's request going up, fal's answer coming down. Both stream; neither is ever whole here.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 
 use super::error::UpstreamError;
 use super::pool::Lease;
@@ -32,7 +34,14 @@ pub enum BodyEnd {
 
 /// What is known of a request body while it travels: shared between the body and those who wait for the answer.
 #[derive(Debug)]
-pub struct BodyProgress(Mutex<Progress>);
+pub struct BodyProgress {
+    progress: Mutex<Progress>,
+    informed: AtomicU32,
+    flooded: Notify,
+}
+
+/// Informational answers (1xx) that are borne before the answer. fal sends none or one.
+const INFORMATIONAL_MAX: u32 = 16;
 
 #[derive(Debug)]
 struct Progress {
@@ -43,7 +52,20 @@ struct Progress {
 
 impl BodyProgress {
     fn new(now: Duration) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Progress { bytes: 0, moved_at: now, end: None })))
+        let progress = Mutex::new(Progress { bytes: 0, moved_at: now, end: None });
+        Arc::new(Self { progress, informed: AtomicU32::new(0), flooded: Notify::new() })
+    }
+
+    /// Counts an informational answer.
+    pub(super) fn informed(&self) {
+        if self.informed.fetch_add(1, Ordering::Relaxed) == INFORMATIONAL_MAX {
+            self.flooded.notify_one();
+        }
+    }
+
+    /// Resolves once more informational answers have come than are borne.
+    pub(super) async fn flooded(&self) {
+        self.flooded.notified().await;
     }
 
     /// Bytes read so far.
@@ -62,7 +84,7 @@ impl BodyProgress {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Progress) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -203,21 +225,52 @@ impl Body for RequestBody {
     }
 }
 
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerLimits {
+    /// The longest silence that is borne.
+    pub(super) idle: Duration,
+    /// The longest time for an answer that is read whole before it goes on.
+    pub(super) whole: Duration,
+}
+
 /// fal's answer on its way to the tenant. At its end the connection goes back to the pool; dropped before, the
 /// connection is dropped too, which is how fal learns that nobody listens any more.
 pub struct ResponseBody {
     source: Incoming,
     lease: Option<Lease>,
-    idle: Duration,
+    limits: AnswerLimits,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
+    deadline: Option<Sleep>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(source: Incoming, lease: Lease, idle: Duration, clock: Arc<dyn Clock>) -> Self {
-        let mut body = Self { source, lease: Some(lease), idle, clock, silence: None };
+    pub(super) fn new(source: Incoming, lease: Lease, limits: AnswerLimits, clock: Arc<dyn Clock>) -> Self {
+        let mut body = Self { source, lease: Some(lease), limits, clock, silence: None, deadline: None };
         body.release_at_end();
         body
+    }
+
+    /// Bounds the time until the body's end, for a reader who waits for all of it: a drip keeps silence away and could
+    /// go on for ever.
+    pub fn hurry(mut self) -> Self {
+        self.deadline = Some(self.clock.sleep(self.limits.whole));
+        self
+    }
+
+    /// Fails a read whose time is over.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            let late = format!("it was not whole after {} ms", self.limits.whole.as_millis());
+            return Poll::Ready(UpstreamError::Cut(late));
+        }
+        let silence = self.silence.get_or_insert_with(|| self.clock.sleep(self.limits.idle));
+        ready!(silence.as_mut().poll(cx));
+        let stalled = format!("nothing came for {} ms", self.limits.idle.as_millis());
+        Poll::Ready(UpstreamError::Cut(stalled))
     }
 
     fn release_at_end(&mut self) {
@@ -243,12 +296,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
         match Pin::new(&mut this.source).poll_frame(cx) {
-            Poll::Pending => {
-                let silence = this.silence.get_or_insert_with(|| this.clock.sleep(this.idle));
-                ready!(silence.as_mut().poll(cx));
-                let stalled = format!("nothing came for {} ms", this.idle.as_millis());
-                Poll::Ready(Some(Err(UpstreamError::Cut(stalled))))
-            }
+            Poll::Pending => this.poll_late(cx).map(|error| Some(Err(error))),
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 this.release_at_end();

@@ -1,6 +1,7 @@
 //! A fal that does what a test tells it to, down to the byte, and remembers what it was sent.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,21 +39,32 @@ pub(crate) struct Fal {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: Arc<Mutex<usize>>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Fal {
     /// Answers each request by `script`.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Step + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// The same on a socket that is there already.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        script: impl Fn(&Seen) -> Step + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (seen, left): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<usize>>) = Default::default();
+        let accepted = Arc::new(AtomicUsize::new(0));
         let (script, log, hung_up): (Script, _, _) = (Arc::new(script), seen.clone(), left.clone());
+        let count = accepted.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(converse(socket, script.clone(), log.clone(), hung_up.clone()));
             }
         });
-        Self { address, seen, left }
+        Self { address, seen, left, accepted }
     }
 
     /// Its address, as upstream base addresses begin.
@@ -63,6 +75,11 @@ impl Fal {
     /// The requests that arrived so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// How many connections the other side left while it waited for an answer.
