@@ -31,7 +31,9 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Violation> {
     let Some(authority) = request.uri().authority() else { return Ok(()) };
     let differs = |host: &HeaderValue| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
     match request.headers().get_all(header::HOST).iter().any(differs) {
-        true => Err(Violation::Malformed("The `Host` header and the request's address name different hosts.")),
+        true => {
+            Err(Violation::Malformed("The `Host` header and the request's address name different hosts."))
+        }
         false => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
 mod clients;
+mod corpus;
 mod crowd;
+mod door;
 mod encrypted;
 mod invariants;
 mod journey;

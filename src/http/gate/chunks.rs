@@ -13,7 +13,8 @@ const EXTENSIONS_MAX_BYTES: usize = 1024;
 const TRAILERS_MAX_BYTES: usize = 4096;
 
 const BAD_SIZE: Violation = Malformed("A chunk's size is not a plain hexadecimal number.");
-const BAD_LINE: Violation = Malformed("A chunk does not end where its size says, or its lines do not end in CR LF.");
+const BAD_LINE: Violation =
+    Malformed("A chunk does not end where its size says, or its lines do not end in CR LF.");
 const BAD_EXTENSION: Violation = Malformed("A chunk's extension is malformed, or there are too many.");
 const BAD_TRAILER: Violation = Malformed("A trailer is malformed, or there are too many.");
 

@@ -64,7 +64,7 @@ impl Head {
     ) -> Result<Option<(usize, BodyFraming)>, Violation> {
         while let Some(found) = memchr::memchr(b'\n', &bytes[self.searched..]) {
             let end = self.searched + found;
-            if end >= limits.max_bytes {
+            if end >= limits.max_bytes || self.first_line_is_too_long(end, limits) {
                 break;
             }
             let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Malformed(
@@ -86,11 +86,17 @@ impl Head {
 
     /// A head that is too large is refused when its limit is reached, not at its end.
     fn check_size(&self, length: usize, limits: &HeadLimits) -> Result<(), Violation> {
-        let first_line = METHOD_MAX_BYTES + 1 + limits.max_target_bytes + VERSION_BYTES;
-        if !self.seen.request_line && length - self.line > first_line {
-            return Err(TargetTooLong);
+        match length >= limits.max_bytes {
+            _ if self.first_line_is_too_long(length, limits) => Err(TargetTooLong),
+            true => Err(HeadTooLarge),
+            false => Ok(()),
         }
-        if length >= limits.max_bytes { Err(HeadTooLarge) } else { Ok(()) }
+    }
+
+    /// Whether the request line, which goes on to `end` at least, can only have a target that is too long.
+    fn first_line_is_too_long(&self, end: usize, limits: &HeadLimits) -> bool {
+        let longest = METHOD_MAX_BYTES + 1 + limits.max_target_bytes + VERSION_BYTES;
+        !self.seen.request_line && end - self.line > longest
     }
 }
 
@@ -163,7 +169,8 @@ impl Seen {
         if self.length.is_some() {
             return Err(Malformed("Send one `Content-Length`, not several."));
         }
-        self.length = Some(length(value).ok_or(Malformed("`Content-Length` is not a plain decimal number."))?);
+        self.length =
+            Some(length(value).ok_or(Malformed("`Content-Length` is not a plain decimal number."))?);
         Ok(())
     }
 
@@ -198,17 +205,22 @@ fn check_method(method: &[u8]) -> Result<(), Violation> {
         return Err(Malformed("The method is not a word."));
     }
     match method {
-        b"CONNECT" | b"TRACE" | b"PRI" => Err(Malformed("This relay opens no tunnels and echoes no requests.")),
+        b"CONNECT" | b"TRACE" | b"PRI" => {
+            Err(Malformed("This relay opens no tunnels and echoes no requests."))
+        }
         _ => Ok(()),
     }
 }
 
-/// A path, or a whole http address. hyper drops a fragment in silence, so none may be there.
+/// A path, or a whole http address. hyper drops a fragment in silence and has no words for quotes and angle brackets, so
+/// none may be there.
 fn check_target(target: &[u8], limits: &HeadLimits) -> Result<(), Violation> {
     if target.len() > limits.max_target_bytes {
         return Err(TargetTooLong);
     }
-    let odd = target.iter().fold(false, |odd, byte| odd | !(0x21..=0x7e).contains(byte) | (*byte == b'#'));
+    let odd = target.iter().fold(false, |odd, byte| {
+        odd | !(0x21..=0x7e).contains(byte) | matches!(byte, b'#' | b'"' | b'<' | b'>' | b'`')
+    });
     let absolute = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
     match target.first() {
         Some(b'/') if !odd => Ok(()),
@@ -244,7 +256,8 @@ fn check_connection(value: &[u8]) -> Result<(), Violation> {
 fn length(value: &[u8]) -> Option<u64> {
     let plain = (1..=LENGTH_MAX_DIGITS).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
     let leading_zero = value.len() > 1 && value.first() == Some(&b'0');
-    (plain && !leading_zero).then(|| value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    (plain && !leading_zero)
+        .then(|| value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
 /// A name as RFC 9110, 5.6.2 has it.

@@ -192,8 +192,7 @@ impl<S> Gate<S> {
                 let scan = framing.scan(bytes);
                 if let Some(violation) = scan.violation {
                     let in_head = framing.is_in_head();
-                    self.ending =
-                        Some(if in_head { Ending::Refused(violation) } else { Ending::BrokenBody });
+                    self.ending = Some(if in_head { Ending::Refused(violation) } else { Ending::BrokenBody });
                 }
                 scan.passed
             }
