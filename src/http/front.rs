@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, reque
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::door;
 use super::record::{Numbers, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
@@ -108,11 +109,17 @@ impl Front {
     pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
         let id = self.numbers.next();
         let mut record = Record::new(id.clone(), request.method().clone(), self.clock.clone());
-        let reply = match self.route(request, peer, secure, &mut record.notes).await {
-            Ok(reply) => reply,
-            Err(refusal) => {
-                record.refused(&refusal);
-                refusal::answer(&refusal)
+        let reply = match door::check(&request, &self.settings) {
+            Ok(()) => match self.route(request, peer, secure, &mut record.notes).await {
+                Ok(reply) => reply,
+                Err(refusal) => {
+                    record.refused(&refusal);
+                    refusal::answer(&refusal)
+                }
+            },
+            Err(violation) => {
+                record.turned_away(violation.class().1);
+                door::answer(violation)
             }
         };
         let (mut parts, body) = reply.into_parts();

@@ -71,6 +71,12 @@ impl Record {
         self.cause = refusal.cause();
     }
 
+    /// Keeps why a request was not even looked at.
+    pub(super) fn turned_away(&mut self, error: &'static str) {
+        self.fault = Some(Fault::Client);
+        self.error = Some(error);
+    }
+
     /// Writes the line. A level above INFO asks the operator to look: WARN for fal's faults, ERROR for the relay's.
     fn write(&self) {
         macro_rules! line {

@@ -2,15 +2,17 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
 mod clients;
+mod corpus;
 mod crowd;
 mod doctor;
-mod encrypted;
+mod door;
 mod drills_disk;
 mod drills_kill;
 mod drills_secrets;
 mod drills_start;
 mod drills_states;
 mod drills_stop;
+mod encrypted;
 mod invariants;
 mod journey;
 mod process;
