@@ -107,7 +107,8 @@ pub struct RequestBody {
     source: Option<Incoming>,
     progress: Arc<BodyProgress>,
     limits: BodyLimits,
-    hash: digest::Context,
+    /// Made at the first byte: most requests have none.
+    hash: Option<digest::Context>,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
 }
@@ -125,9 +126,9 @@ impl RequestBody {
 
     fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
-        let hash = digest::Context::new(&digest::SHA256);
-        let mut body = Self { source, progress, limits, hash, clock, silence: None };
-        if body.is_end_stream() {
+        let sent = source.is_some();
+        let mut body = Self { source, progress, limits, hash: None, clock, silence: None };
+        if sent && body.is_end_stream() {
             body.complete();
         }
         body
@@ -149,7 +150,7 @@ impl RequestBody {
         if bytes > self.limits.max_bytes {
             return Err(BodyEnd::TooLarge);
         }
-        self.hash.update(data);
+        self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
         if self.is_end_stream() {
             self.complete();
         }
@@ -157,8 +158,9 @@ impl RequestBody {
     }
 
     fn complete(&mut self) {
+        let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
         let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hash.clone().finish().as_ref());
+        sha256.copy_from_slice(hash.finish().as_ref());
         self.conclude(BodyEnd::Complete { sha256 });
     }
 

@@ -100,7 +100,8 @@ impl Pool {
 
     /// A new connection.
     pub(super) async fn open(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
-        let sender = self.connector.connect().await?;
+        // Boxed: the handshakes' state is large, and every call would carry the room for it.
+        let sender = Box::pin(self.connector.connect()).await?;
         let Sender::Http2 { sender, open } = sender else { return Ok(self.lease(sender)) };
         // A burst of first calls makes many connections at once; those that come later are not needed.
         if let Some(roomy) = self.roomy() {
