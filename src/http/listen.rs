@@ -25,6 +25,7 @@ use super::guard::{Greeted, Guarded};
 use super::record::Recorded;
 use super::settings::Settings;
 use crate::clock::Clock;
+use crate::metrics::Unserved;
 
 /// The most bytes of a request that a connection holds at once.
 const READ_BUFFER_MAX_BYTES: usize = 64 * 1024;
@@ -149,11 +150,12 @@ async fn accept(door: Door, host: &Host, graceful: &GracefulShutdown, stop: Canc
         };
         match accepted {
             // One that has its share is closed unheard: any answer would cost more than its asking.
-            Ok(None) => {}
+            Ok(None) => host.front.counts().unserved(Unserved::AddressLimit),
             Ok(Some(guest)) => {
                 tokio::spawn(welcome(guest, tls.clone(), host.clone(), graceful.watcher()));
             }
             Err(error) => {
+                host.front.counts().unserved(Unserved::AcceptFailed);
                 tracing::warn!(%error, "cannot accept a connection");
                 host.clock.sleep(ACCEPT_REST).await;
             }
@@ -172,17 +174,17 @@ async fn next(listener: &TcpListener, capacity: &Arc<Capacity>) -> io::Result<Op
 
 async fn welcome(guest: Guest, tls: Option<TlsAcceptor>, host: Host, watcher: Watcher) {
     let _place = guest.place;
+    let _open = host.front.counts().connection();
     let greeted = Greeted::default();
     let Settings { head_timeout, write_idle, .. } = *host.settings;
     let socket = Guarded::new(guest.socket, greeted.clone(), head_timeout, write_idle, host.clock.clone());
     match tls {
         None => speak(socket, host.service(guest.address, false, greeted), &host, watcher).await,
         // The guard's deadline bounds the handshake too. A failed one is a stranger's affair.
-        Some(tls) => {
-            if let Ok(socket) = tls.accept(socket).await {
-                speak(socket, host.service(guest.address, true, greeted), &host, watcher).await;
-            }
-        }
+        Some(tls) => match tls.accept(socket).await {
+            Ok(socket) => speak(socket, host.service(guest.address, true, greeted), &host, watcher).await,
+            Err(_) => host.front.counts().unserved(Unserved::TlsFailed),
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, CallId};
+use crate::metrics::{LedgerVerb, Worker};
 use crate::store::{CallKind, NewCall, Release, SentCall, Settlement, Store, StoreError};
 
 /// Writes calls down. Its tasks outlive the calls that began them, and a drain waits for them.
@@ -19,6 +20,7 @@ pub(super) struct Ledger {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
+    counts: Arc<Worker>,
 }
 
 /// Proof that a billable call is written down (invariant 4).
@@ -28,8 +30,13 @@ pub(super) struct Admitted {
 }
 
 impl Ledger {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
-        Self { store, clock, tasks }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        tasks: TaskTracker,
+        counts: Arc<Worker>,
+    ) -> Self {
+        Self { store, clock, tasks, counts }
     }
 
     /// Writes the call down; when this has answered, the row is on the disk.
@@ -48,24 +55,27 @@ impl Ledger {
             kind,
             held_at: self.clock.now(),
         };
-        Ok(Admitted { id: self.store.hold(call).await?, ledger: Some(self.clone()) })
+        let id = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
+        Ok(Admitted { id, ledger: Some(self.clone()) })
     }
 
     /// Closes the row of a call whose final answer has been seen.
     pub(super) fn settle(&self, id: CallId, status: u16, billable_units: Option<String>) {
         let settled_at = self.clock.now();
         let settlement = Settlement { status, billable_units, settled_at };
-        self.write(id, move |store| async move { store.settle(id, settlement).await.map(drop) });
+        self.write(LedgerVerb::Settle, id, move |store| async move {
+            store.settle(id, settlement).await.map(drop)
+        });
     }
 
     /// Writes without keeping anybody waiting.
-    fn write<F>(&self, id: CallId, verb: impl FnOnce(Arc<dyn Store>) -> F)
+    fn write<F>(&self, name: LedgerVerb, id: CallId, verb: impl FnOnce(Arc<dyn Store>) -> F)
     where
         F: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
-        let verb = verb(self.store.clone());
+        let (ledger, verb) = (self.clone(), verb(self.store.clone()));
         let write = async move {
-            if let Err(error) = verb.await {
+            if let Err(error) = ledger.count(name, verb).await {
                 tracing::error!(call_id = %id, %error, "a call's outcome could not be written down");
             }
         };
@@ -73,6 +83,19 @@ impl Ledger {
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(write, &runtime);
         }
+    }
+
+    /// Counts what becomes of a change, and how long that takes.
+    async fn count<T>(
+        &self,
+        verb: LedgerVerb,
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let start = self.clock.elapsed();
+        let outcome = change.await;
+        let took = self.clock.elapsed().saturating_sub(start);
+        self.counts.written(verb, took, outcome.is_ok());
+        outcome
     }
 }
 
@@ -85,7 +108,11 @@ impl Admitted {
     /// fal took the call and gave it an id; when this has answered, that is on the disk.
     pub(super) async fn sent(mut self, sent: SentCall) -> Result<(), StoreError> {
         let Some(ledger) = self.ledger.take() else { return Ok(()) };
-        ledger.store.sent(self.id, sent).await
+        let outcome = ledger.count(LedgerVerb::Sent, ledger.store.sent(self.id, sent)).await;
+        if outcome.is_err() {
+            ledger.counts.outcome_unknown();
+        }
+        outcome
     }
 
     /// The call ended with this answer.
@@ -100,7 +127,9 @@ impl Admitted {
         if let Some(ledger) = self.ledger.take() {
             let id = self.id;
             let release = Release { status, released_at: ledger.clock.now() };
-            ledger.write(id, move |store| async move { store.release(id, release).await.map(drop) });
+            ledger.write(LedgerVerb::Release, id, move |store| async move {
+                store.release(id, release).await.map(drop)
+            });
         }
     }
 }
@@ -109,7 +138,12 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(ledger) = self.ledger.take() {
             let (id, at) = (self.id, ledger.clock.now());
-            ledger.write(id, move |store| async move { store.lose(id, at).await.map(drop) });
+            ledger.counts.outcome_unknown();
+            ledger.write(
+                LedgerVerb::Lose,
+                id,
+                move |store| async move { store.lose(id, at).await.map(drop) },
+            );
         }
     }
 }

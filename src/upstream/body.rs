@@ -226,6 +226,13 @@ impl ResponseBody {
         }
     }
 
+    fn cut(&self, reason: String) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        if let Some(lease) = &self.lease {
+            lease.cut();
+        }
+        Poll::Ready(Some(Err(UpstreamError::Cut(reason))))
+    }
+
     fn release(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.release();
@@ -247,14 +254,14 @@ impl Body for ResponseBody {
                 let silence = this.silence.get_or_insert_with(|| this.clock.sleep(this.idle));
                 ready!(silence.as_mut().poll(cx));
                 let stalled = format!("nothing came for {} ms", this.idle.as_millis());
-                Poll::Ready(Some(Err(UpstreamError::Cut(stalled))))
+                this.cut(stalled)
             }
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 this.release_at_end();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::Cut(error.to_string())))),
+            Poll::Ready(Some(Err(error))) => this.cut(error.to_string()),
             Poll::Ready(None) => {
                 this.release();
                 Poll::Ready(None)

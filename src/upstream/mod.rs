@@ -26,6 +26,7 @@ pub use settings::Settings;
 
 use crate::clock::Clock;
 use crate::ids::AccountName;
+use crate::metrics;
 use crate::secret::Secret;
 
 /// One of fal's hosts.
@@ -88,16 +89,18 @@ impl Upstream {
         settings: &Settings,
         tls: Option<&Arc<rustls::ClientConfig>>,
         clock: &Arc<dyn Clock>,
+        counts: &metrics::Worker,
     ) -> Result<Self, BadOrigin> {
-        let pool = |address: &str| {
+        let pool = |host, address: &str| {
             let origin = Origin::parse(address)?;
-            let connector = Connector { origin, tls: tls.cloned(), timeout: settings.connect_timeout };
+            let (tls, timeout, counts) = (tls.cloned(), settings.connect_timeout, counts.host(host));
+            let connector = Connector { origin, tls, timeout, counts };
             Ok(Pool::new(connector, settings.pool_max_idle, settings.pool_idle, clock.clone()))
         };
         Ok(Self {
-            queue: pool(&settings.queue_url)?,
-            run: pool(&settings.run_url)?,
-            rest: pool(&settings.rest_url)?,
+            queue: pool(metrics::Host::Queue, &settings.queue_url)?,
+            run: pool(metrics::Host::Run, &settings.run_url)?,
+            rest: pool(metrics::Host::Rest, &settings.rest_url)?,
             queue_head_timeout: settings.queue_head_timeout,
             run_head_timeout: settings.run_head_timeout,
             body_idle: settings.body_idle,
@@ -115,16 +118,18 @@ impl Upstream {
         let head_timeout = self.head_timeout(outgoing.host);
         let progress = outgoing.body.progress();
         let request = compose(&pool.connector.origin, account, outgoing)?;
-        tokio::select! {
+        let sent = tokio::select! {
             answered = exchange(pool, request, &progress) => {
-                let (response, lease) = answered?;
-                Ok(response.map(|body| ResponseBody::new(body, lease, self.body_idle, self.clock.clone())))
+                answered.map(|(response, lease)| {
+                    response.map(|body| ResponseBody::new(body, lease, self.body_idle, self.clock.clone()))
+                })
             }
             () = self.silence(&progress, head_timeout) => Err(UpstreamError::Timeout {
                 host: pool.connector.origin.name().to_owned(),
                 waited_ms: head_timeout.as_millis(),
             }),
-        }
+        };
+        sent.inspect_err(|error| pool.connector.counts.failed(error.into()))
     }
 
     fn pool(&self, host: Host) -> &Arc<Pool> {

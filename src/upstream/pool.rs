@@ -15,6 +15,7 @@ use super::body::RequestBody;
 use super::connect::Connector;
 use super::error::UpstreamError;
 use crate::clock::Clock;
+use crate::metrics::Failure;
 
 /// Calls on one HTTP/2 connection before another is opened. fal's own limit is not documented; 100 is what most allow.
 const STREAMS_PER_CONNECTION: usize = 80;
@@ -106,12 +107,15 @@ impl Pool {
     fn pop(&self) -> Option<http1::SendRequest<RequestBody>> {
         let now = self.clock.elapsed();
         let mut idle = lock(&self.idle);
+        let mut warm = None;
         while let Some(last) = idle.pop() {
             if !last.sender.is_closed() && now.saturating_sub(last.since) < self.idle_for {
-                return Some(last.sender);
+                warm = Some(last.sender);
+                break;
             }
         }
-        None
+        self.connector.counts.idle(idle.len());
+        warm
     }
 
     fn keep(&self, sender: http1::SendRequest<RequestBody>) {
@@ -126,6 +130,7 @@ impl Pool {
         if idle.len() < self.max_idle {
             idle.push(Idle { sender, since });
         }
+        self.connector.counts.idle(idle.len());
     }
 }
 
@@ -151,6 +156,11 @@ impl Lease {
                 None => Attempt::Failed(error.into_error()),
             },
         }
+    }
+
+    /// Counts an answer that broke off.
+    pub(super) fn cut(&self) {
+        self.pool.connector.counts.failed(Failure::Cut);
     }
 
     /// Gives the connection back: its answer has been read to the end.

@@ -5,6 +5,7 @@ mod clients;
 mod crowd;
 mod invariants;
 mod journey;
+mod metrics;
 mod process;
 mod refusals;
 mod store_sqlite;
