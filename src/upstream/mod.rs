@@ -118,18 +118,18 @@ impl Upstream {
         let head_timeout = self.head_timeout(outgoing.host);
         let progress = outgoing.body.progress();
         let request = compose(&pool.connector.origin, account, outgoing)?;
-        let sent = tokio::select! {
+        let counts = &pool.connector.counts;
+        tokio::select! {
             answered = exchange(pool, request, &progress) => {
-                answered.map(|(response, lease)| {
-                    response.map(|body| ResponseBody::new(body, lease, self.body_idle, self.clock.clone()))
-                })
+                let (response, lease) = answered.inspect_err(|error| counts.failed(error.into()))?;
+                Ok(response.map(|body| ResponseBody::new(body, lease, self.body_idle, self.clock.clone())))
             }
-            () = self.silence(&progress, head_timeout) => Err(UpstreamError::Timeout {
-                host: pool.connector.origin.name().to_owned(),
-                waited_ms: head_timeout.as_millis(),
-            }),
-        };
-        sent.inspect_err(|error| pool.connector.counts.failed(error.into()))
+            () = self.silence(&progress, head_timeout) => {
+                counts.failed(metrics::Failure::Timeout);
+                let (host, waited_ms) = (pool.connector.origin.name().to_owned(), head_timeout.as_millis());
+                Err(UpstreamError::Timeout { host, waited_ms })
+            }
+        }
     }
 
     fn pool(&self, host: Host) -> &Arc<Pool> {
