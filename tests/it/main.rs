@@ -3,6 +3,8 @@
 
 mod clients;
 mod crowd;
+mod doctor;
+mod encrypted;
 mod invariants;
 mod journey;
 mod metrics;
