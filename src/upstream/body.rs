@@ -261,24 +261,29 @@ impl ResponseBody {
         self
     }
 
-    /// Fails a read whose time is over.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
+    /// Why a read whose time is over fails.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            let late = format!("it was not whole after {} ms", self.limits.whole.as_millis());
-            return Poll::Ready(UpstreamError::Cut(late));
+            return Poll::Ready(format!("it was not whole after {} ms", self.limits.whole.as_millis()));
         }
         let silence = self.silence.get_or_insert_with(|| self.clock.sleep(self.limits.idle));
         ready!(silence.as_mut().poll(cx));
-        let stalled = format!("nothing came for {} ms", self.limits.idle.as_millis());
-        Poll::Ready(UpstreamError::Cut(stalled))
+        Poll::Ready(format!("nothing came for {} ms", self.limits.idle.as_millis()))
     }
 
     fn release_at_end(&mut self) {
         if self.source.is_end_stream() {
             self.release();
         }
+    }
+
+    fn cut(&self, reason: String) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        if let Some(lease) = &self.lease {
+            lease.cut();
+        }
+        Poll::Ready(Some(Err(UpstreamError::Cut(reason))))
     }
 
     fn release(&mut self) {
@@ -298,13 +303,16 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
         match Pin::new(&mut this.source).poll_frame(cx) {
-            Poll::Pending => this.poll_late(cx).map(|error| Some(Err(error))),
+            Poll::Pending => {
+                let late = ready!(this.poll_late(cx));
+                this.cut(late)
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 this.release_at_end();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::Cut(error.to_string())))),
+            Poll::Ready(Some(Err(error))) => this.cut(error.to_string()),
             Poll::Ready(None) => {
                 this.release();
                 Poll::Ready(None)

@@ -15,6 +15,7 @@ mod drills_stop;
 mod encrypted;
 mod invariants;
 mod journey;
+mod metrics;
 mod process;
 mod refusals;
 mod store_sqlite;

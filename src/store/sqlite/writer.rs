@@ -2,14 +2,14 @@
 //! cost of a flush is shared and nothing is answered that a power cut could take back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::StoreCounts;
 use crate::store::StoreError;
 
-use super::session::{Counters, Session, reason};
+use super::session::{Session, reason};
 
 /// A verb on its way through a batch.
 pub(super) type Job = Box<dyn Batched>;
@@ -60,12 +60,12 @@ where
 pub(super) struct Writer {
     connection: Connection,
     batch_max: usize,
-    counters: Arc<Counters>,
+    counts: Arc<StoreCounts>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, batch_max: usize, counters: Arc<Counters>) -> Self {
-        Self { connection, batch_max: batch_max.max(1), counters }
+    pub(super) fn new(connection: Connection, batch_max: usize, counts: Arc<StoreCounts>) -> Self {
+        Self { connection, batch_max: batch_max.max(1), counts }
     }
 
     /// Serves until every sender is gone and the channel is empty.
@@ -80,6 +80,7 @@ impl Writer {
             }
             let outcome = self.commit(&mut batch);
             for job in batch.drain(..) {
+                self.counts.waiting.add(-1);
                 job.answer(outcome.as_ref().copied().map_err(String::as_str));
             }
         }
@@ -88,8 +89,10 @@ impl Writer {
     /// Runs the batch and brings it to the disk, wholly or not at all.
     fn commit(&self, batch: &mut [Job]) -> Result<(), String> {
         let outcome = self.transaction(batch);
+        self.counts.batch_sizes.observe(batch.len());
+        if outcome.is_ok() { &self.counts.batches } else { &self.counts.failed_batches }.add(1);
         match outcome {
-            Ok(()) => _ = self.counters.batches.fetch_add(1, Ordering::Relaxed),
+            Ok(()) => {}
             // Should the rollback fail too, the next batch finds the transaction open, fails and tries again.
             Err(_) if !self.connection.is_autocommit() => drop(self.control("ROLLBACK")),
             Err(_) => {}
@@ -100,7 +103,7 @@ impl Writer {
     fn transaction(&self, batch: &mut [Job]) -> Result<(), String> {
         // IMMEDIATE: a transaction that reads first and writes later fails at once when another process writes.
         self.control("BEGIN IMMEDIATE")?;
-        let session = Session::new(&self.connection, &self.counters.writes);
+        let session = Session::new(&self.connection, &self.counts.writes);
         match batch {
             [job] => self.run_alone(job, &session),
             jobs => jobs
