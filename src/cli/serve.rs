@@ -34,7 +34,7 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
 
 /// Runs the simulated fal alone.
 pub(super) async fn sandbox(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
-    let config = crate::config::Config::load(place.config.as_deref(), crate::config::environment(), true)?;
+    let config = crate::config::Config::load(place.config.as_deref(), super::environment(), true)?;
     telemetry::start(&config.log)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = stop_on_signal()?;
@@ -53,7 +53,7 @@ const SIGXFSZ: i32 = 25;
 /// Makes a file-size limit what a full disk is, a write that fails, instead of the process's end. A handler that was
 /// once asked for stays.
 fn survive_file_size_limits() -> anyhow::Result<()> {
-    signal(SignalKind::from_raw(SIGXFSZ))?;
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     Ok(())
 }
 

@@ -83,10 +83,7 @@ impl Ledger {
     }
 
     /// Writes again while the disk takes nothing: an outcome that fal has told is told once.
-    async fn insist<T>(
-        &self,
-        verb: impl for<'a> Fn(&'a dyn Store) -> Verb<'a, T>,
-    ) -> Result<T, StoreError> {
+    async fn insist<T>(&self, verb: impl for<'a> Fn(&'a dyn Store) -> Verb<'a, T>) -> Result<T, StoreError> {
         for _ in 1..OUTCOME_TRIES {
             match verb(&*self.store).await {
                 Err(StoreError::Unwritable(_)) => self.clock.sleep(OUTCOME_PAUSE).await,

@@ -74,7 +74,8 @@ impl Connector {
             let here = address.ip().to_canonical().is_loopback();
             if self.loopback_only && !here {
                 connections.refused.fetch_add(1, Ordering::Relaxed);
-                failure = io::Error::other(format!("{address} is not this machine, and --sandbox stays on it"));
+                failure =
+                    io::Error::other(format!("{address} is not this machine, and --sandbox stays on it"));
                 continue;
             }
             match TcpStream::connect(address).await {

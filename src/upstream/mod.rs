@@ -22,8 +22,8 @@ use body::AnswerLimits;
 pub use body::{BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
 use connect::Connector;
 pub use error::UpstreamError;
-use failfast::{PROBE_PAUSE, PROBE_TIMEOUT};
 pub use failfast::{ConnectionCounts, Shared};
+use failfast::{PROBE_PAUSE, PROBE_TIMEOUT};
 pub use origin::BadOrigin;
 use origin::Origin;
 use pool::{Attempt, Lease, Pool};
@@ -123,17 +123,23 @@ impl Upstream {
         })
     }
 
+    /// Fails while calls to this host fail at once.
+    pub fn check(&self, host: Host) -> Result<(), UpstreamError> {
+        match self.shared.is_resting(host) {
+            true => Err(UpstreamError::Resting { host: self.pool(host).connector.origin.name().to_owned() }),
+            false => Ok(()),
+        }
+    }
+
     /// Sends a request with the account's key and returns fal's answer, whose body streams.
     pub async fn send(
         &self,
         account: &Account,
         outgoing: Outgoing,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
+        self.check(outgoing.host)?;
         let (host, pool) = (outgoing.host, self.pool(outgoing.host));
         let health = self.shared.health(host);
-        if health.is_resting() {
-            return Err(UpstreamError::Resting { host: pool.connector.origin.name().to_owned() });
-        }
         let sent = self.send_in_time(pool, account, outgoing).await;
         match &sent {
             Ok(_) => health.answered(),

@@ -9,7 +9,9 @@ use crate::support::{Fal, Relay, Seen, Step, get, post, reply, submit_reply, unt
 async fn fal() -> Fal {
     let count = std::sync::atomic::AtomicUsize::new(0);
     Fal::start(move |seen: &Seen| match seen.method.as_str() {
-        "POST" => submit_reply("a/b", &format!("job-{}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed))),
+        "POST" => {
+            submit_reply("a/b", &format!("job-{}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+        }
         _ => Step::Reply(reply("200 OK", &[("x-fal-billable-units", "2")], b"{}")),
     })
     .await

@@ -71,7 +71,8 @@ async fn a_hundred_kills_lose_nothing_that_was_answered() {
         rows.iter().filter_map(|row| row["request_id"].as_str().map(|id| (id, row))).collect();
     let ids = learnt.ids.lock().unwrap().clone();
     let taken = taken.lock().unwrap().clone();
-    let lost: Vec<_> = ids.iter().filter(|id| by_id.get(id.as_str()).is_none_or(|row| row["state"] != "sent")).collect();
+    let lost: Vec<_> =
+        ids.iter().filter(|id| by_id.get(id.as_str()).is_none_or(|row| row["state"] != "sent")).collect();
     assert_eq!(lost, Vec::<&String>::new(), "answered and then lost");
     // Every job that fal took has a row: under its id, or as one of those whose answer never came.
     let nameless = rows.iter().filter(|row| row["state"] == "unknown").count();

@@ -1,7 +1,9 @@
 //! Everything at TRACE with known secrets, and every sink searched. The process's own environment, where an operator may
 //! have put a key, is the operator's.
 
-use crate::support::{FAL_KEY, FAL_SECRET, Fal, Relay, Seen, Step, get, json, post, reply, request, submit_reply, until};
+use crate::support::{
+    FAL_KEY, FAL_SECRET, Fal, Relay, Seen, Step, get, json, post, reply, request, submit_reply, until,
+};
 
 const ID: &str = "764cabcf-b745-4b3e-ae38-1200304cf45b";
 /// What a tenant says to a model, and what the model says to him: nobody else's business either.
@@ -13,13 +15,17 @@ const TOKEN: &str = "t0kencanary";
 async fn fal() -> Fal {
     Fal::start(|seen: &Seen| match seen.target.as_str() {
         "/queue/a/b" => submit_reply("a/b", ID),
-        "/queue/a/locked" => json("403 Forbidden", r#"{"detail":"User is locked. Reason: Exhausted balance."}"#),
+        "/queue/a/locked" => {
+            json("403 Forbidden", r#"{"detail":"User is locked. Reason: Exhausted balance."}"#)
+        }
         "/run/a/close" => Step::Close,
         "/run/a/garbage" => Step::Reply(format!("{RESULT} is not HTTP\r\n\r\n").into_bytes()),
-        "/run/a/cut" => {
-            Step::ReplyAndClose(format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{RESULT}").into_bytes())
+        "/run/a/cut" => Step::ReplyAndClose(
+            format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{RESULT}").into_bytes(),
+        ),
+        "/run/a/cookie" => {
+            Step::Reply(reply("200 OK", &[("set-cookie", TOKEN), ("x-fal-cdn-token", TOKEN)], b"{}"))
         }
-        "/run/a/cookie" => Step::Reply(reply("200 OK", &[("set-cookie", TOKEN), ("x-fal-cdn-token", TOKEN)], b"{}")),
         "/run/a/error" => json("500 Internal Server Error", &format!(r#"{{"detail":"{RESULT}"}}"#)),
         _ => json("200 OK", &format!(r#"{{"status":"COMPLETED","text":"{RESULT}"}}"#)),
     })
@@ -39,7 +45,12 @@ async fn call_everything(relay: &Relay, key: &str) -> Vec<String> {
     }
     requests.push(post("/storage/upload/initiate", key, &body));
     requests.push(post("/a/b", &format!("{key}x"), &body));
-    requests.push(request("GET", &format!("/a/{key}/../x"), &[("authorization", &format!("Basic {key}"))], b""));
+    requests.push(request(
+        "GET",
+        &format!("/a/{key}/../x"),
+        &[("authorization", &format!("Basic {key}"))],
+        b"",
+    ));
     requests.push(request("POST", "/a/b", &[("authorization", key), ("cookie", TOKEN)], body.as_bytes()));
     requests.push(format!("POST /a/b HTTP/1.1\r\nauthorization: Key {key}\r\n{PROMPT}\r\n\r\n").into_bytes());
     let mut shown = Vec::new();
@@ -67,12 +78,14 @@ async fn no_secret_is_in_any_sink() {
     }
     until(|| relay.calls().len() >= answers.len() - 1).await;
     let data = relay.folder.path().join("fal-relay-data");
-    let files = || std::fs::read_dir(&data).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let files =
+        || std::fs::read_dir(&data).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
     sinks.extend(files().map(|bytes| ("the store while it is open", bytes)));
     relay.signal("-TERM");
     assert!(relay.wait().success());
     sinks.extend(files().map(|bytes| ("the store after its end", bytes)));
-    let logged: Vec<String> = relay.output().lines().filter(|line| line.starts_with('{')).map(Into::into).collect();
+    let logged: Vec<String> =
+        relay.output().lines().filter(|line| line.starts_with('{')).map(Into::into).collect();
     assert!(logged.len() > 10, "nothing was logged at all");
     sinks.push(("the log", logged.join("\n").into_bytes()));
 

@@ -42,7 +42,8 @@ async fn a_long_ledger_is_ready_at_once_after_a_kill() {
     let relay = relay.restart();
     assert_eq!(relay.client().send(get("/ready", "")).await.status, 200);
     println!("{rows} rows: ready {} ms after the kill", start.elapsed().as_millis());
-    let open = relay.store().query_row("SELECT count(*) FROM calls WHERE state = 'held'", (), |row| row.get(0));
+    let open =
+        relay.store().query_row("SELECT count(*) FROM calls WHERE state = 'held'", (), |row| row.get(0));
     assert_eq!(open, Ok(0));
     let status = relay.client().send(get("/a/b/requests/job/status", &relay.key)).await;
     assert_eq!(status.status, 200);

@@ -64,9 +64,7 @@ async fn perform(store: &dyn Store, id: CallId, verb: Verb) -> bool {
             let end = Settlement { status: 200, billable_units: Some("1".into()), settled_at: at(300) };
             store.settle(id, end).await.unwrap()
         }
-        Verb::Release => {
-            store.release(id, Release { status: None, released_at: at(300) }).await.unwrap()
-        }
+        Verb::Release => store.release(id, Release { status: None, released_at: at(300) }).await.unwrap(),
         Verb::Lose => store.lose(id, at(300)).await.unwrap(),
         Verb::Start => store.lose_abandoned(at(1_000)).await.unwrap() > 0,
     }
@@ -84,7 +82,10 @@ async fn live(store: &dyn Store, verbs: &[Verb]) {
         state = expected.unwrap_or(state);
         let row = store.call(id).await.unwrap().unwrap();
         assert_eq!(row.state, state, "step {step} of {verbs:?}");
-        assert!(row.state != CallState::Settled || row.billable_units.is_some(), "units were lost: {verbs:?}");
+        assert!(
+            row.state != CallState::Settled || row.billable_units.is_some(),
+            "units were lost: {verbs:?}"
+        );
     }
     // Nothing is left in `held`, so that the next life's start finds only its own row.
     store.lose_abandoned(at(1_000)).await.unwrap();

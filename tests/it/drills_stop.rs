@@ -77,7 +77,10 @@ async fn a_stop_signal_lets_twenty_streams_and_twenty_calls_finish() {
     assert!(relay.wait().success());
     let rows = relay.ledger();
     let count = |state: &str| rows.iter().filter(|row| row["state"] == state).count();
-    assert_eq!((count("sent"), count("settled"), rows.len()), (CALLS / 2, STREAMS + CALLS / 2, STREAMS + CALLS));
+    assert_eq!(
+        (count("sent"), count("settled"), rows.len()),
+        (CALLS / 2, STREAMS + CALLS / 2, STREAMS + CALLS)
+    );
 }
 
 #[tokio::test]
@@ -115,6 +118,7 @@ async fn a_process_that_starts_beside_one_that_drains_takes_none_of_its_calls_aw
     assert_eq!((&rows[0]["state"], &rows[1]["state"]), (&"sent".into(), &"settled".into()));
     // And its owner follows it in the new process.
     let id = submitted.json()["request_id"].as_str().unwrap().to_owned();
-    let status = new.client().send(crate::support::get(&format!("/a/b/requests/{id}/status"), &old.key)).await;
+    let status =
+        new.client().send(crate::support::get(&format!("/a/b/requests/{id}/status"), &old.key)).await;
     assert_eq!(status.status, 200);
 }

@@ -3,12 +3,14 @@
 
 mod clients;
 mod crowd;
+mod doctor;
 mod drills_disk;
 mod drills_kill;
 mod drills_secrets;
 mod drills_start;
 mod drills_states;
 mod drills_stop;
+mod encrypted;
 mod invariants;
 mod journey;
 mod process;

@@ -106,7 +106,8 @@ async fn a_head_that_two_readers_could_read_differently_is_no_answer() {
 
 #[tokio::test]
 async fn a_body_that_breaks_its_framing_stays_visibly_cut() {
-    let chunks = |body: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n{body}");
+    let chunks =
+        |body: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n{body}");
     let bodies: Vec<String> = vec![
         "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfirst".into(),
         chunks(""),
@@ -250,7 +251,10 @@ async fn pages_of_a_models_making_are_defused() {
     let answer = relay.client().send(post("/run/a/b", &relay.key, "{}")).await;
     let policies: Vec<_> =
         answer.headers.iter().filter(|(name, _)| name == "content-security-policy").collect();
-    assert_eq!(policies.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["default-src 'self'", "sandbox"]);
+    assert_eq!(
+        policies.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(),
+        ["default-src 'self'", "sandbox"]
+    );
     let refused = relay.client().send(get("/a/b/requests/none", &relay.key)).await;
     assert_eq!(refused.header("content-security-policy"), Some("sandbox"));
 }
