@@ -170,6 +170,11 @@ impl Relay {
         accounts::sort(response, account).await
     }
 
+    /// Refuses a call to a host that rests before anything is written down: an outage costs the ledger nothing.
+    fn check_host(&self, host: Host) -> Result<(), Refusal> {
+        self.upstream.check(host).map_err(Refusal::Resting)
+    }
+
     /// Refuses a body that says itself that it is too large, before anything is written down.
     fn check_length(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let max_bytes = self.shared.settings.max_body_bytes;

@@ -126,18 +126,25 @@ impl Upstream {
         })
     }
 
+    /// Fails while calls to this host fail at once.
+    pub fn check(&self, host: Host) -> Result<(), UpstreamError> {
+        if !self.shared.is_resting(host) {
+            return Ok(());
+        }
+        let connector = &self.pool(host).connector;
+        connector.counts.failed(metrics::Failure::Resting);
+        Err(UpstreamError::Resting { host: connector.origin.name().to_owned() })
+    }
+
     /// Sends a request with the account's key and returns fal's answer, whose body streams.
     pub async fn send(
         &self,
         account: &Account,
         outgoing: Outgoing,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
+        self.check(outgoing.host)?;
         let (host, pool) = (outgoing.host, self.pool(outgoing.host));
         let health = self.shared.health(host);
-        if health.is_resting() {
-            pool.connector.counts.failed(metrics::Failure::Resting);
-            return Err(UpstreamError::Resting { host: pool.connector.origin.name().to_owned() });
-        }
         let sent = self.send_in_time(pool, account, outgoing).await;
         match &sent {
             Ok(_) => health.answered(),

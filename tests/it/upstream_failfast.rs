@@ -47,7 +47,8 @@ async fn five_refused_connections_rest_a_host_and_no_other() {
         assert_eq!(relay.client().send(post("/run/a/b", &relay.key, "{}")).await.status, 200);
     }
     until(|| relay.ledger().iter().all(|row| row["state"] != "held")).await;
-    assert_eq!(relay.ledger().iter().filter(|row| row["state"] == "released").count(), 25);
+    // The five that were tried, and none for those that were not.
+    assert_eq!(relay.ledger().iter().filter(|row| row["state"] == "released").count(), 5);
 
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let fal = Fal::start_on(listener, |_: &Seen| submit_reply("a/b", ID));
