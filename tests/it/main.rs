@@ -3,6 +3,7 @@
 
 mod clients;
 mod crowd;
+mod doctor;
 mod encrypted;
 mod invariants;
 mod journey;
