@@ -31,6 +31,14 @@ run *args:
 counts:
     cargo nextest run --locked --test layering --no-capture
 
+# The relay beside nginx and HAProxy. Needs Debian's nginx-light, haproxy and strace.
+compare *args:
+    benches/compare/run {{ args }}
+
+# Instructions per request beside the recorded ones. Needs valgrind.
+instructions *args:
+    benches/compare/instructions {{ args }}
+
 # Makes the list of keys in docs/configuration.md from config/fal-relay.toml.
 docs:
     UPDATE_DOCS=1 cargo nextest run --locked --lib config::tests::documented
@@ -40,5 +48,9 @@ image tag="fal-relay":
     deploy/build-image --tag {{ tag }}
 
 # Runs the image's root file system as a container would, and the curl story against it.
-try-image root:
+try-image *root:
     deploy/try-image {{ root }}
+
+# Restarts relays behind HAProxy under load. Needs haproxy, openssl and a release build.
+drill-restart *args:
+    deploy/drill-restart {{ args }}
