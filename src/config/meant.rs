@@ -32,6 +32,7 @@ impl Reader<'_> {
             keep_alive: self.seconds("server.keep_alive_seconds"),
             body_idle: self.seconds("server.body_idle_seconds"),
             write_idle: self.seconds("server.write_idle_seconds"),
+            drain_delay: self.seconds_or_none("server.drain_delay_seconds"),
             drain: self.seconds("server.drain_seconds"),
             // The lower bound is hyper's smallest buffer.
             max_head_bytes: self.number("server.max_head_bytes", 8192..=16 * 1024 * 1024),

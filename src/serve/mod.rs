@@ -138,8 +138,8 @@ impl House {
         })
     }
 
-    /// Serves until `stop`, then drains: not ready, no new connections, calls under way may finish within
-    /// `server.drain_seconds`.
+    /// Serves until `stop`, then drains: not ready for `server.drain_delay_seconds`, then no new connections, and calls
+    /// under way may finish within `server.drain_seconds`.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
@@ -147,14 +147,17 @@ impl House {
             .certificates
             .clone()
             .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
+        let close = CancellationToken::new();
         let admin = tokio::spawn(
             axum::serve(self.admin_listener, admin_router(self.readiness.clone(), self.metrics.clone()))
-                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .with_graceful_shutdown(close.clone().cancelled_owned())
                 .into_future(),
         );
-        let working = self.workers.start(self.config.server.workers, &stop)?;
+        let working = self.workers.start(self.config.server.workers, &close)?;
         stop.cancelled().await;
         self.readiness.drain();
+        leave_balancers_time(self.config.server.drain_delay, &*self.clock).await;
+        close.cancel();
         tracing::info!("draining: no new connections; calls under way may finish");
         if !working.finished(self.config.server.drain, &*self.clock).await {
             tracing::warn!("the drain's time is over; calls that were still under way are cut off");
@@ -170,6 +173,14 @@ impl House {
             sandbox.shutdown().await;
         }
         Ok(())
+    }
+}
+
+/// A load balancer sends calls until it has asked `/ready` again; they are served while it finds out.
+async fn leave_balancers_time(delay: std::time::Duration, clock: &dyn Clock) {
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs(), "not ready any more; new calls are served for a while yet");
+        clock.sleep(delay).await;
     }
 }
 
@@ -192,7 +203,7 @@ async fn start_sandbox(
         return Ok(None);
     }
     let running = sandbox::start(config.sandbox.clone(), clock.clone(), random.clone()).await?;
-    config.point_at_sandbox(&running.base_url);
+    config.point_at_sandbox(running.addr, &running.base_url);
     Ok(Some(running))
 }
 
