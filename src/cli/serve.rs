@@ -20,9 +20,10 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
         tracing::warn!("{notice}");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let log = telemetry::call_log(&config.log, clock.clone());
     let stop = stop_on_signal()?;
     survive_file_size_limits()?;
-    let house = House::build(config, place.sandbox, clock, Random::system()).await?;
+    let house = House::build(config, place.sandbox, log, clock, Random::system()).await?;
     welcome::print(&house.welcome, place.sandbox, out)?;
     let roads = house.roads.clone();
     house.run(stop).await?;

@@ -35,7 +35,7 @@ const ERRORS_MAX: usize = 100;
 /// What every connection is served with.
 #[derive(Clone)]
 pub(super) struct Host {
-    pub(super) front: Front,
+    pub(super) front: Arc<Front>,
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: CancellationToken,
@@ -51,7 +51,7 @@ impl Host {
         stop: CancellationToken,
     ) -> Self {
         let (http1, http2) = (Arc::new(http1(&settings)), Arc::new(http2(&settings)));
-        Self { front, settings, clock, stop, http1, http2 }
+        Self { front: Arc::new(front), settings, clock, stop, http1, http2 }
     }
 
     /// The service of one connection.

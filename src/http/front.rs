@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::door;
-use super::record::{Numbers, Record, Recorded};
+use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
@@ -85,13 +85,11 @@ impl Readiness {
 }
 
 /// The relay listener's service, one for each worker.
-#[derive(Clone)]
 pub struct Front {
     relay: Relay,
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
-    clock: Arc<dyn Clock>,
-    numbers: Arc<Numbers>,
+    desk: Arc<Desk>,
     counts: Arc<Worker>,
 }
 
@@ -101,11 +99,10 @@ impl Front {
         relay: Relay,
         readiness: Arc<Readiness>,
         settings: Arc<Settings>,
-        clock: Arc<dyn Clock>,
-        numbers: Arc<Numbers>,
+        desk: Arc<Desk>,
         counts: Arc<Worker>,
     ) -> Self {
-        Self { relay, readiness, settings, clock, numbers, counts }
+        Self { relay, readiness, settings, desk, counts }
     }
 
     /// Where this worker counts.
@@ -115,9 +112,7 @@ impl Front {
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
-        let id = self.numbers.next();
-        let mut record =
-            Record::new(id.clone(), request.method().clone(), self.clock.clone(), self.counts.clone());
+        let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts.clone());
         let reply = match door::check(&request, &self.settings) {
             Ok(()) => match self.route(request, peer, secure, &mut record.notes).await {
                 Ok(reply) => reply,
@@ -135,9 +130,7 @@ impl Front {
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            parts.headers.insert(X_RELAY_REQUEST_ID, id);
-        }
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id.clone());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
     }

@@ -20,5 +20,5 @@ mod traffic;
 pub use admin::admin_router;
 pub use front::{Front, Readiness};
 pub use listen::{Capacity, Door, serve};
-pub use record::Numbers;
+pub use record::Desk;
 pub use settings::{Hosts, Settings};

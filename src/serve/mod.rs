@@ -19,9 +19,10 @@ pub use error::ServeError;
 use worker::Workers;
 
 use crate::admin::{Admin, CreateKey};
+use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{Capacity, Numbers, Readiness, admin_router};
+use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::metrics::Metrics;
 use crate::random::Random;
@@ -48,6 +49,7 @@ pub struct House {
     metrics: Arc<Metrics>,
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
+    log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
 
@@ -73,6 +75,7 @@ impl House {
     pub async fn build(
         mut config: Config,
         in_sandbox: bool,
+        log: Arc<CallLog>,
         clock: Arc<dyn Clock>,
         random: Random,
     ) -> Result<Self, ServeError> {
@@ -116,7 +119,7 @@ impl House {
             shared: shared.clone(),
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
-            numbers: Numbers::new(u32::from_le_bytes(process)),
+            desk: Desk::new(log.clone(), clock.clone(), u32::from_le_bytes(process)),
             metrics: metrics.clone(),
             clock: clock.clone(),
         };
@@ -134,6 +137,7 @@ impl House {
             metrics,
             certificates,
             sandbox,
+            log,
             clock,
         })
     }
@@ -143,6 +147,7 @@ impl House {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
+        let logging = tokio::spawn(self.log.clone().flush_often());
         let reloading = self
             .certificates
             .clone()
@@ -165,6 +170,8 @@ impl House {
             give_up_abandoned(&*self.store, &*self.clock).await?;
         }
         watching.abort();
+        logging.abort();
+        self.log.flush();
         if let Some(reloading) = reloading {
             reloading.abort();
         }
