@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, CallId};
+use crate::metrics::{LedgerVerb, Worker};
 use crate::store::{CallKind, NewCall, Release, SentCall, Settlement, Store, StoreError, Verb};
 
 /// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in
@@ -25,6 +26,7 @@ pub(super) struct Ledger {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
+    counts: Arc<Worker>,
 }
 
 /// Proof that a billable call is written down (invariant 4).
@@ -34,8 +36,13 @@ pub(super) struct Admitted {
 }
 
 impl Ledger {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
-        Self { store, clock, tasks }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        tasks: TaskTracker,
+        counts: Arc<Worker>,
+    ) -> Self {
+        Self { store, clock, tasks, counts }
     }
 
     /// Writes the call down; when this has answered, the row is on the disk.
@@ -54,25 +61,27 @@ impl Ledger {
             kind,
             held_at: self.clock.now(),
         };
-        Ok(Admitted { id: self.store.hold(call).await?, ledger: Some(self.clone()) })
+        let id = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
+        Ok(Admitted { id, ledger: Some(self.clone()) })
     }
 
     /// Closes the row of a call whose final answer has been seen.
     pub(super) fn settle(&self, id: CallId, status: u16, billable_units: Option<String>) {
         let settled_at = self.clock.now();
         let settlement = Settlement { status, billable_units, settled_at };
-        self.write(id, move |store| store.settle(id, settlement.clone()));
+        self.write(LedgerVerb::Settle, id, move |store| store.settle(id, settlement.clone()));
     }
 
     /// Writes without keeping anybody waiting.
     fn write(
         &self,
+        name: LedgerVerb,
         id: CallId,
         verb: impl for<'a> Fn(&'a dyn Store) -> Verb<'a, bool> + Send + Sync + 'static,
     ) {
         let ledger = self.clone();
         let write = async move {
-            if let Err(error) = ledger.insist(verb).await {
+            if let Err(error) = ledger.count(name, ledger.insist(verb)).await {
                 tracing::error!(call_id = %id, %error, "a call's outcome could not be written down");
             }
         };
@@ -92,6 +101,19 @@ impl Ledger {
         }
         verb(&*self.store).await
     }
+
+    /// Counts what becomes of a change, and how long that takes.
+    async fn count<T>(
+        &self,
+        verb: LedgerVerb,
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let start = self.clock.elapsed();
+        let outcome = change.await;
+        let took = self.clock.elapsed().saturating_sub(start);
+        self.counts.written(verb, took, outcome.is_ok());
+        outcome
+    }
 }
 
 impl Admitted {
@@ -105,7 +127,8 @@ impl Admitted {
     pub(super) async fn sent(mut self, sent: SentCall) -> Result<(), StoreError> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
         let id = self.id;
-        ledger.insist(move |store| store.sent(id, sent.clone())).await?;
+        let written = ledger.insist(move |store| store.sent(id, sent.clone()));
+        ledger.count(LedgerVerb::Sent, written).await?;
         self.ledger = None;
         Ok(())
     }
@@ -122,7 +145,7 @@ impl Admitted {
         if let Some(ledger) = self.ledger.take() {
             let id = self.id;
             let release = Release { status, released_at: ledger.clock.now() };
-            ledger.write(id, move |store| store.release(id, release.clone()));
+            ledger.write(LedgerVerb::Release, id, move |store| store.release(id, release.clone()));
         }
     }
 }
@@ -131,7 +154,8 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(ledger) = self.ledger.take() {
             let (id, at) = (self.id, ledger.clock.now());
-            ledger.write(id, move |store| store.lose(id, at));
+            ledger.counts.outcome_unknown();
+            ledger.write(LedgerVerb::Lose, id, move |store| store.lose(id, at));
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{Capacity, Numbers, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
+use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::relay::Shared;
 use crate::store::{SqliteStore, Store};
@@ -44,6 +45,7 @@ pub struct House {
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
     clock: Arc<dyn Clock>,
@@ -75,8 +77,11 @@ impl House {
         random: Random,
     ) -> Result<Self, ServeError> {
         config.require_account()?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store)?);
-        give_up_abandoned(&*store, &*clock).await?;
+        let store = SqliteStore::open(&config.store)?;
+        let names = config.accounts.iter().map(|account| account.name.clone()).collect();
+        let metrics = Metrics::new(clock.now(), names, store.counts());
+        let store: Arc<dyn Store> = Arc::new(store);
+        metrics.abandoned(give_up_abandoned(&*store, &*clock).await?);
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
@@ -112,6 +117,7 @@ impl House {
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
             numbers: Numbers::new(u32::from_le_bytes(process)),
+            metrics: metrics.clone(),
             clock: clock.clone(),
         };
         let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
@@ -125,6 +131,7 @@ impl House {
             store,
             shared,
             readiness,
+            metrics,
             certificates,
             sandbox,
             clock,
@@ -141,7 +148,7 @@ impl House {
             .clone()
             .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
         let admin = tokio::spawn(
-            axum::serve(self.admin_listener, admin_router(self.readiness.clone()))
+            axum::serve(self.admin_listener, admin_router(self.readiness.clone(), self.metrics.clone()))
                 .with_graceful_shutdown(stop.clone().cancelled_owned())
                 .into_future(),
         );
@@ -167,12 +174,12 @@ impl House {
 }
 
 /// A process that was killed left rows of which nobody knows whether fal has the call. They are never sent again.
-async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<(), ServeError> {
+async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<u64, ServeError> {
     let lost = store.lose_abandoned(clock.now()).await?;
     if lost > 0 {
         tracing::warn!(lost, "calls of a process that ended had no outcome; they are marked as unknown");
     }
-    Ok(())
+    Ok(lost)
 }
 
 async fn start_sandbox(

@@ -107,7 +107,8 @@ pub struct RequestBody {
     source: Option<Incoming>,
     progress: Arc<BodyProgress>,
     limits: BodyLimits,
-    hash: digest::Context,
+    /// Made at the first byte: most requests have none.
+    hash: Option<digest::Context>,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
 }
@@ -125,9 +126,9 @@ impl RequestBody {
 
     fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
-        let hash = digest::Context::new(&digest::SHA256);
-        let mut body = Self { source, progress, limits, hash, clock, silence: None };
-        if body.is_end_stream() {
+        let sent = source.is_some();
+        let mut body = Self { source, progress, limits, hash: None, clock, silence: None };
+        if sent && body.is_end_stream() {
             body.complete();
         }
         body
@@ -149,7 +150,7 @@ impl RequestBody {
         if bytes > self.limits.max_bytes {
             return Err(BodyEnd::TooLarge);
         }
-        self.hash.update(data);
+        self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
         if self.is_end_stream() {
             self.complete();
         }
@@ -157,8 +158,9 @@ impl RequestBody {
     }
 
     fn complete(&mut self) {
+        let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
         let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hash.clone().finish().as_ref());
+        sha256.copy_from_slice(hash.finish().as_ref());
         self.conclude(BodyEnd::Complete { sha256 });
     }
 
@@ -259,24 +261,29 @@ impl ResponseBody {
         self
     }
 
-    /// Fails a read whose time is over.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
+    /// Why a read whose time is over fails.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            let late = format!("it was not whole after {} ms", self.limits.whole.as_millis());
-            return Poll::Ready(UpstreamError::Cut(late));
+            return Poll::Ready(format!("it was not whole after {} ms", self.limits.whole.as_millis()));
         }
         let silence = self.silence.get_or_insert_with(|| self.clock.sleep(self.limits.idle));
         ready!(silence.as_mut().poll(cx));
-        let stalled = format!("nothing came for {} ms", self.limits.idle.as_millis());
-        Poll::Ready(UpstreamError::Cut(stalled))
+        Poll::Ready(format!("nothing came for {} ms", self.limits.idle.as_millis()))
     }
 
     fn release_at_end(&mut self) {
         if self.source.is_end_stream() {
             self.release();
         }
+    }
+
+    fn cut(&self, reason: String) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        if let Some(lease) = &self.lease {
+            lease.cut();
+        }
+        Poll::Ready(Some(Err(UpstreamError::Cut(reason))))
     }
 
     fn release(&mut self) {
@@ -296,13 +303,16 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
         match Pin::new(&mut this.source).poll_frame(cx) {
-            Poll::Pending => this.poll_late(cx).map(|error| Some(Err(error))),
+            Poll::Pending => {
+                let late = ready!(this.poll_late(cx));
+                this.cut(late)
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 this.release_at_end();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::Cut(error.to_string())))),
+            Poll::Ready(Some(Err(error))) => this.cut(error.to_string()),
             Poll::Ready(None) => {
                 this.release();
                 Poll::Ready(None)

@@ -16,6 +16,7 @@ use super::error::UpstreamError;
 use super::failfast::Shared;
 use super::origin::Origin;
 use super::pool::{STREAMS_PER_CONNECTION, Sender};
+use crate::metrics::{HostCounts, OpenUpstream};
 
 /// The most bytes of an answer that one connection holds while the tenant reads slowly.
 const READ_BUFFER_MAX_BYTES: usize = 64 * 1024;
@@ -40,6 +41,7 @@ pub(super) struct Connector {
     /// Whether connections to other machines are refused.
     pub(super) loopback_only: bool,
     pub(super) shared: Arc<Shared>,
+    pub(super) counts: Arc<HostCounts>,
 }
 
 impl Connector {
@@ -55,14 +57,14 @@ impl Connector {
         let tcp = self.socket().await?;
         tcp.set_nodelay(true)?;
         if !self.origin.secure {
-            return Ok(http_1(TokioIo::new(tcp)).await?);
+            return Ok(http_1(TokioIo::new(tcp), self.counts.opened()).await?);
         }
         let name = ServerName::try_from(self.origin.host.clone())?;
         let config = self.tls.clone().ok_or("no certificates are trusted")?;
         let tls = TlsConnector::from(config).connect(name, tcp).await?;
         match tls.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Ok(http_2(TokioIo::new(tls)).await?),
-            _ => Ok(http_1(TokioIo::new(tls)).await?),
+            Some(b"h2") => Ok(http_2(TokioIo::new(tls), self.counts.opened()).await?),
+            _ => Ok(http_1(TokioIo::new(tls), self.counts.opened()).await?),
         }
     }
 
@@ -95,7 +97,7 @@ impl Connector {
     }
 }
 
-async fn http_1(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Sender> {
+async fn http_1(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstream) -> hyper::Result<Sender> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER_MAX_BYTES)
         .max_header_size(HEAD_MAX_BYTES)
@@ -103,11 +105,11 @@ async fn http_1(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result
         .handshake(io)
         .await?;
     // The connection's errors reach the call that they hit; an idle one may end without anybody's loss.
-    tokio::spawn(async move { drop(connection.await) });
+    tokio::spawn(async move { drop((connection.await, open)) });
     Ok(Sender::Http1(sender))
 }
 
-async fn http_2(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Sender> {
+async fn http_2(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstream) -> hyper::Result<Sender> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -117,6 +119,6 @@ async fn http_2(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .handshake(io)
         .await?;
-    tokio::spawn(async move { drop(connection.await) });
+    tokio::spawn(async move { drop((connection.await, open)) });
     Ok(Sender::Http2 { sender, open: Arc::new(AtomicUsize::new(0)) })
 }

@@ -1,6 +1,7 @@
 //! What can go wrong on the road to fal, told by what it means for the call.
 
 use super::body::BodyEnd;
+use crate::metrics::Failure;
 
 /// A call that fal did not answer, or not wholly.
 #[derive(Debug, thiserror::Error)]
@@ -70,5 +71,20 @@ impl UpstreamError {
 
     pub(super) fn unsendable(error: &http::Error) -> Self {
         Self::Unsendable(error.to_string())
+    }
+}
+
+impl From<&UpstreamError> for Failure {
+    fn from(error: &UpstreamError) -> Self {
+        match error {
+            UpstreamError::Connect { .. } => Self::Connect,
+            UpstreamError::ClientBody(_) => Self::ClientBody,
+            UpstreamError::Timeout { .. } => Self::Timeout,
+            UpstreamError::Lost { .. } => Self::Lost,
+            UpstreamError::Garbage { .. } => Self::Garbage,
+            UpstreamError::Cut(_) => Self::Cut,
+            UpstreamError::Resting { .. } => Self::Resting,
+            UpstreamError::Unsendable(_) => Self::Unsendable,
+        }
     }
 }

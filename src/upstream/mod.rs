@@ -31,6 +31,7 @@ pub use settings::Settings;
 
 use crate::clock::Clock;
 use crate::ids::AccountName;
+use crate::metrics;
 use crate::secret::Secret;
 
 /// One of fal's hosts.
@@ -100,21 +101,23 @@ impl Upstream {
         tls: Option<&Arc<rustls::ClientConfig>>,
         shared: &Arc<Shared>,
         clock: &Arc<dyn Clock>,
+        counts: &metrics::Worker,
     ) -> Result<Self, BadOrigin> {
-        let pool = |address: &str| {
+        let pool = |host, address: &str| {
             let connector = Connector {
                 origin: Origin::parse(address)?,
                 tls: tls.cloned(),
                 timeout: settings.connect_timeout,
                 loopback_only: settings.loopback_only,
                 shared: shared.clone(),
+                counts: counts.host(host),
             };
             Ok(Pool::new(connector, settings.pool_max_idle, settings.pool_idle, clock.clone()))
         };
         Ok(Self {
-            queue: pool(&settings.queue_url)?,
-            run: pool(&settings.run_url)?,
-            rest: pool(&settings.rest_url)?,
+            queue: pool(metrics::Host::Queue, &settings.queue_url)?,
+            run: pool(metrics::Host::Run, &settings.run_url)?,
+            rest: pool(metrics::Host::Rest, &settings.rest_url)?,
             queue_head_timeout: settings.queue_head_timeout,
             run_head_timeout: settings.run_head_timeout,
             body_idle: settings.body_idle,
@@ -125,10 +128,12 @@ impl Upstream {
 
     /// Fails while calls to this host fail at once.
     pub fn check(&self, host: Host) -> Result<(), UpstreamError> {
-        match self.shared.is_resting(host) {
-            true => Err(UpstreamError::Resting { host: self.pool(host).connector.origin.name().to_owned() }),
-            false => Ok(()),
+        if !self.shared.is_resting(host) {
+            return Ok(());
         }
+        let connector = &self.pool(host).connector;
+        connector.counts.failed(metrics::Failure::Resting);
+        Err(UpstreamError::Resting { host: connector.origin.name().to_owned() })
     }
 
     /// Sends a request with the account's key and returns fal's answer, whose body streams.
@@ -158,16 +163,21 @@ impl Upstream {
         let head_timeout = self.head_timeout(outgoing.host);
         let progress = outgoing.body.progress();
         let request = compose(&pool.connector.origin, account, outgoing)?;
+        let counts = &pool.connector.counts;
         tokio::select! {
             answered = exchange(pool, request, &progress) => {
-                let (response, lease) = answered?;
+                let (response, lease) = answered.inspect_err(|error| counts.failed(error.into()))?;
                 let limits = AnswerLimits { idle: self.body_idle, whole: self.queue_head_timeout };
                 Ok(response.map(|body| ResponseBody::new(body, lease, limits, self.clock.clone())))
             }
-            () = progress.flooded() => Err(pool.connector.origin.garbage("it never comes to its answer")),
+            () = progress.flooded() => {
+                counts.failed(metrics::Failure::Garbage);
+                Err(pool.connector.origin.garbage("it never comes to its answer"))
+            }
             () = self.silence(&progress, head_timeout) => {
                 // Whatever has gone silent, the calls to come shall not stand in the same line.
                 pool.forget();
+                counts.failed(metrics::Failure::Timeout);
                 Err(UpstreamError::Timeout {
                     host: pool.connector.origin.name().to_owned(),
                     waited_ms: head_timeout.as_millis(),

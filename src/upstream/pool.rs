@@ -15,6 +15,7 @@ use super::body::RequestBody;
 use super::connect::Connector;
 use super::error::UpstreamError;
 use crate::clock::Clock;
+use crate::metrics::Failure;
 
 /// Calls on one HTTP/2 connection before another is opened. fal's own limit is not documented; 100 is what most allow.
 pub(super) const STREAMS_PER_CONNECTION: usize = 80;
@@ -100,7 +101,8 @@ impl Pool {
 
     /// A new connection.
     pub(super) async fn open(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
-        let sender = self.connector.connect().await?;
+        // Boxed: the handshakes' state is large, and every call would carry the room for it.
+        let sender = Box::pin(self.connector.connect()).await?;
         let Sender::Http2 { sender, open } = sender else { return Ok(self.lease(sender)) };
         // A burst of first calls makes many connections at once; those that come later are not needed.
         if let Some(roomy) = self.roomy() {
@@ -128,13 +130,16 @@ impl Pool {
     fn pop(&self) -> Option<http1::SendRequest<RequestBody>> {
         let now = self.clock.elapsed();
         let mut idle = lock(&self.idle);
+        let mut warm = None;
         while let Some(last) = idle.pop() {
             // One that is not ready still sends a request that fal has answered early: who would wait for that?
             if last.sender.is_ready() && now.saturating_sub(last.since) < self.idle_for {
-                return Some(last.sender);
+                warm = Some(last.sender);
+                break;
             }
         }
-        None
+        self.connector.counts.idle(idle.len());
+        warm
     }
 
     fn keep(&self, sender: http1::SendRequest<RequestBody>) {
@@ -149,6 +154,7 @@ impl Pool {
         if idle.len() < self.max_idle {
             idle.push(Idle { sender, since });
         }
+        self.connector.counts.idle(idle.len());
     }
 }
 
@@ -186,6 +192,11 @@ impl Lease {
             Some(sender) => sender.send(request).await,
             None => Attempt::Unsent(Box::new(request)),
         }
+    }
+
+    /// Counts an answer that broke off.
+    pub(super) fn cut(&self) {
+        self.pool.connector.counts.failed(Failure::Cut);
     }
 
     /// Gives the connection back: its answer has been read to the end.

@@ -115,8 +115,8 @@ async fn a_process_that_starts_beside_one_that_drains_takes_none_of_its_calls_aw
     assert_eq!(read_answer(&mut run).await.status, 200);
     assert!(old.wait().success());
     let rows = new.ledger();
-    let state = |kind: &str| rows.iter().find(|row| row["kind"] == kind).map(|row| row["state"].clone());
-    assert_eq!((state("queue"), state("run")), (Some("sent".into()), Some("settled".into())), "{rows:?}");
+    let state = |kind: &str| &rows.iter().find(|row| row["kind"] == kind).unwrap()["state"];
+    assert_eq!((state("queue"), state("run")), (&"sent".into(), &"settled".into()));
     // And its owner follows it in the new process.
     let id = submitted.json()["request_id"].as_str().unwrap().to_owned();
     let status =

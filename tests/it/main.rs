@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
 mod clients;
+mod corpus;
 mod crowd;
 mod doctor;
+mod door;
 mod drills_disk;
 mod drills_kill;
 mod drills_secrets;
@@ -13,6 +15,7 @@ mod drills_stop;
 mod encrypted;
 mod invariants;
 mod journey;
+mod metrics;
 mod process;
 mod refusals;
 mod store_sqlite;

@@ -111,7 +111,8 @@ async fn the_sandboxs_road_cannot_leave_this_machine() {
     let settings =
         Settings { queue_url: "http://192.0.2.1:9".into(), loopback_only: true, ..Settings::default() };
     let tls = fal_relay::tls::client_config(None, false).ok().map(Arc::new);
-    let upstream = Upstream::new(&settings, tls.as_ref(), &shared, &clock).unwrap();
+    let counts = fal_relay::metrics::Metrics::new(clock.now(), Vec::new(), Arc::default()).worker();
+    let upstream = Upstream::new(&settings, tls.as_ref(), &shared, &clock, &counts).unwrap();
     let account = Account::new(AccountName::new("main"), &Secret::new("id:secret")).unwrap();
     let outgoing = Outgoing {
         host: Host::Queue,

@@ -73,7 +73,7 @@ pub(super) fn sent(session: &Session<'_>, id: CallId, sent: &SentCall) -> Result
 pub(super) fn settle(session: &Session<'_>, id: CallId, end: &Settlement) -> Result<bool, StoreError> {
     let changed = session.execute(
         "UPDATE calls SET state = 'settled', status = ?2, billable_units = ?3, settled_at = ?4
-         WHERE id = ?1 AND state IN ('held', 'sent', 'unknown')",
+         WHERE id = ?1 AND (state = 'held' OR state = 'sent' OR state = 'unknown')",
         (id, end.status, &end.billable_units, end.settled_at),
     )?;
     moved(session, id, changed)
