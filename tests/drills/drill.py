@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +32,7 @@ class Fal(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.ids = itertools.count()
         self.taken = []
+        self.left = []
         self.awake = threading.Event()
         self.awake.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -48,6 +50,8 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path.startswith("/queue"):
             self.server.awake.wait()
+        if self.path.endswith("/stream"):
+            return self.stream()
         body = b'{"status":"COMPLETED"}'
         if self.command == "POST" and self.path.startswith("/queue"):
             name = f"job-{next(self.server.ids)}"
@@ -59,6 +63,16 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             with contextlib.suppress(OSError):
                 self.wfile.write(body)
+
+    def stream(self):
+        """One event with the moment at which it left, and then nothing until the other side leaves."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(f"data: {time.perf_counter()}\n\n".encode())
+        self.connection.recv(1)
+        self.server.left.append(time.perf_counter())
+        self.close_connection = True
 
     do_GET = do_POST = do_HEAD = answer
 
@@ -225,6 +239,41 @@ def failfast(binary):
         print(f"well again {(time.perf_counter() - start) * 1000:.0f} ms after fal was")
         until(lambda: relay.rows("state = 'held'") == 0)
         assert relay.rows("state = 'unknown'") == 5
+        relay.stop()
+
+
+def latency(binary):
+    """The first event, a client that leaves, and a fal that refuses connections."""
+    with tempfile.TemporaryDirectory() as folder:
+        fal = Fal()
+        relay = Relay(binary, fal, folder)
+
+        def stream(port, path):
+            with socket.create_connection(("127.0.0.1", port)) as line:
+                head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Key {relay.key}\r\ncontent-length: 2\r\n\r\n{{}}"
+                line.sendall(head.encode())
+                seen = b""
+                while not (event := re.search(rb"data: ([\d.]+)\n\n", seen)):
+                    seen += line.recv(65536)
+                first = (time.perf_counter() - float(event[1])) * 1000
+                before, gone = len(fal.left), time.perf_counter()
+            until(lambda: len(fal.left) > before)
+            return first, (fal.left[-1] - gone) * 1000
+
+        straight = [stream(fal.server_port, "/run/a/b/stream") for _ in range(100)]
+        through = [stream(relay.port, "/run/a/b/stream") for _ in range(100)]
+        print(f"first event straight: {spread([first for first, _ in straight])}")
+        print(f"first event through the relay: {spread([first for first, _ in through])}")
+        print(f"client gone, fal's connection closed: {spread([gone for _, gone in through])}")
+        relay.stop()
+    with tempfile.TemporaryDirectory() as folder:
+        fal.shutdown()
+        fal.server_close()
+        relay = Relay(binary, fal, folder)
+        answers = [relay.call("POST", "/a/b") for _ in range(4)]
+        assert all(answer[:2] == (502, "upstream_unreachable") for answer in answers), answers
+        until(lambda: relay.rows("state = 'released'") == 4)
+        print(f"fal refuses connections: 502, {spread([answer[2] for answer in answers])}")
         relay.stop()
 
 
