@@ -11,9 +11,14 @@ check:
 test *args:
     tests/run {{ args }}
 
+# Fuzzes every target for a while; `just fuzz --each 300 rewrite` fuzzes one for five minutes.
+fuzz *args:
+    fuzz/run {{ args }}
+
 # Formats the code.
 fmt:
     cargo fmt
+    cargo fmt --manifest-path fuzz/Cargo.toml
 
 # Lints as CI does.
 lint:

@@ -39,5 +39,8 @@ fn environment(text: &str) -> impl Iterator<Item = (String, String)> {
 
 fn write(file: &mut NamedTempFile, text: &str) {
     let file = file.as_file_mut();
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).expect("a disk");
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .expect("a disk");
 }

@@ -10,9 +10,13 @@ fuzz_target!(|body: &[u8]| {
     let [id, url] = top_level_strings(body, ["request_id", "response_url"]);
     if let Some(parsed) = id.as_deref().and_then(|id| RequestId::parse(id).ok()) {
         let text = parsed.to_string();
-        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')), "{text:?}");
+        assert!(
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')),
+            "{text:?}"
+        );
     }
-    let base = url.as_deref().and_then(|url| AppBase::from_address(url, &["https://queue.fal.run".to_owned()]));
+    let base =
+        url.as_deref().and_then(|url| AppBase::from_address(url, &["https://queue.fal.run".to_owned()]));
     if let (Some(base), Some(url)) = (&base, url.as_deref()) {
         assert!(url.starts_with(&format!("https://queue.fal.run/{}", base.as_str())), "{url:?} {base:?}");
     }

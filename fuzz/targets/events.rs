@@ -31,7 +31,8 @@ fn contains(body: &[u8], text: &str) -> bool {
 fn simply(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for event in split_events(body) {
-        let data = event.split_inclusive(|byte| *byte == b'\n').filter(|line| line.starts_with(b"data:")).count();
+        let data =
+            event.split_inclusive(|byte| *byte == b'\n').filter(|line| line.starts_with(b"data:")).count();
         match data {
             1 => event.split_inclusive(|byte| *byte == b'\n').for_each(|line| simple_line(line, &mut out)),
             _ => out.extend(whole(Rewriter::events(addresses()), event)),

@@ -5,8 +5,16 @@ use fal_relay::fal::{AcceptEncoding, for_client, for_fal};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
-const NEVER_TO_FAL: [&str; 8] =
-    ["authorization", "cookie", "host", "connection", "transfer-encoding", "content-length", "upgrade", "forwarded"];
+const NEVER_TO_FAL: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "host",
+    "connection",
+    "transfer-encoding",
+    "content-length",
+    "upgrade",
+    "forwarded",
+];
 const NEVER_TO_CLIENTS: [&str; 6] =
     ["set-cookie", "connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate"];
 
@@ -34,7 +42,8 @@ fn read(input: &[u8]) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for line in input.split(|byte| *byte == b'\n').take(100) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let (name, value) = (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(&line[colon + 1..]));
+        let (name, value) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(&line[colon + 1..]));
         if let (Ok(name), Ok(value)) = (name, value) {
             fields.append(name, value);
         }
