@@ -31,6 +31,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// How long a request body may pause.
     pub body_idle: Duration,
+    /// The pace that a request body must keep between its pauses.
+    pub body_min_bytes_per_second: NonZeroU32,
     /// How long a client may take nothing of an answer that is ready for it.
     pub write_idle: Duration,
     /// How long calls under way may go on after a stop signal.
@@ -74,6 +76,7 @@ impl Default for Settings {
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             body_idle: Duration::from_secs(20),
+            body_min_bytes_per_second: NonZeroU32::MIN.saturating_add(1023),
             write_idle: Duration::from_secs(60),
             drain: Duration::from_secs(30),
             max_head_bytes: 32 * 1024,
