@@ -5,6 +5,7 @@ mod clients;
 mod corpus;
 mod crowd;
 mod door;
+mod door_h2;
 mod door_limits;
 mod encrypted;
 mod invariants;
