@@ -31,6 +31,14 @@ run *args:
 counts:
     cargo nextest run --locked --test layering --no-capture
 
+# The relay beside nginx and HAProxy. Needs Debian's nginx-light, haproxy and strace.
+compare *args:
+    benches/compare/run {{ args }}
+
+# Instructions per request beside the recorded ones. Needs valgrind.
+instructions *args:
+    benches/compare/instructions {{ args }}
+
 # The container image.
 image tag="fal-relay":
     docker build --tag {{ tag }} .

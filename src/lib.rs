@@ -3,7 +3,7 @@
 //! The rooms, floor by floor; a room knows only the floors below it (`tests/layering.rs` holds it to that):
 //!
 //! 0. [`clock`], [`ids`], [`random`], [`secret`]: time, identities, chance and secrets, handed in.
-//! 1. [`key`], [`fal`]: the relay's own keys; fal's protocol as pure functions.
+//! 1. [`key`], [`fal`], [`call_log`]: the relay's own keys; fal's protocol as pure functions; the log of calls.
 //! 2. [`store`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, certificates, the only door to fal,
 //!    and a twin of fal.
 //! 3. [`relay`], [`admin`]: the journey of a call; changes to keys.
@@ -13,6 +13,7 @@
 //! 7. [`cli`]: the verbs of the command line.
 
 pub mod admin;
+pub mod call_log;
 pub mod cli;
 pub mod clock;
 pub mod config;

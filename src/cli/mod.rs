@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod bench;
 pub mod check;
+pub mod doctor;
 mod health;
 pub mod key;
 pub mod ledger;
@@ -20,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError, environment};
+use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
 use crate::random::Random;
 use crate::store::SqliteStore;
@@ -54,6 +55,8 @@ enum Verb {
     Sandbox,
     /// Explain the configuration
     Check(check::Check),
+    /// Print what a client needs to use this relay, and try it with the client that is installed here
+    Doctor(doctor::Doctor),
     /// Make, list and end the relay's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -83,6 +86,7 @@ impl Cli {
             Verb::Serve => serve::serve(&place, &mut out).await,
             Verb::Sandbox => serve::sandbox(&place, &mut out).await,
             Verb::Check(check) => check::run(&check, place.loaded(), &mut out).await,
+            Verb::Doctor(doctor) => doctor::run(&doctor, &place, &mut out).await,
             Verb::Key(command) => key::run(&command, &place.admin()?, place.kind(), &mut out).await,
             Verb::Tenant(command) => tenant::run(&command, &place.admin()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.admin()?, &mut out).await,
@@ -93,6 +97,11 @@ impl Cli {
             Verb::Health => health::run(&place.load()?).await,
         }
     }
+}
+
+/// The variables that are settings. One of the family is meant for doctor alone.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    config::environment().filter(|(name, _)| name != doctor::KEY_VARIABLE)
 }
 
 impl Place {

@@ -28,7 +28,7 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
 
 /// Runs the simulated fal alone.
 pub(super) async fn sandbox(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
-    let config = crate::config::Config::load(place.config.as_deref(), crate::config::environment(), true)?;
+    let config = crate::config::Config::load(place.config.as_deref(), super::environment(), true)?;
     telemetry::start(&config.log)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = stop_on_signal()?;

@@ -1,9 +1,10 @@
 //! What a start prints: where things are, the first key, and lines to paste.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::doctor::lines::{self, KEY_PLACEHOLDER, Site};
+use super::health::reachable;
 use crate::serve::Welcome;
 
 /// Tells a newcomer everything that the next command needs.
@@ -29,7 +30,7 @@ pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> i
         row(
             out,
             "certificate",
-            &format!("{} (clients of the https address must trust it)", absolute(ca_file)),
+            &format!("{} (clients of the https address must trust it)", absolute(ca_file).display()),
         )?;
     }
     let flag = if sandbox { " --sandbox" } else { "" };
@@ -38,7 +39,7 @@ pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> i
             row(out, "your key", &format!("{}   (shown once)", key.expose()))?;
             key.expose()
         }
-        None => "<key>",
+        None => KEY_PLACEHOLDER,
     };
     writeln!(out, "\nMore keys: fal-relay key create{flag} --tenant NAME\n")?;
     lines(welcome, key, out)?;
@@ -62,45 +63,30 @@ fn row(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
 
 /// Lines to paste, each of which works as it stands.
 fn lines(welcome: &Welcome, key: &str, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "curl:\n{}\n", curl(welcome.http, key))?;
-    if let Some(https) = welcome.https {
-        writeln!(
-            out,
-            "Python, with fal-client as it is:\n{}\n",
-            python(https, welcome.ca_file.as_deref(), key)
-        )?;
+    let site = site(welcome);
+    let parts = [
+        ("curl", lines::curl(&site, key)),
+        ("Python, with fal-client as it is", lines::python(&site, key)),
+        ("JavaScript, with @fal-ai/client as it is", lines::javascript(&site, key)),
+    ];
+    for (name, lines) in parts.into_iter().filter_map(|(name, lines)| Some((name, lines?))) {
+        writeln!(out, "{name}:")?;
+        lines.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
+        writeln!(out)?;
     }
-    writeln!(out, "JavaScript, with @fal-ai/client as it is:\n{}\n", javascript(welcome.http, key))
+    Ok(())
 }
 
-fn curl(http: SocketAddr, key: &str) -> String {
-    format!(
-        "  curl http://{http}/fal-ai/flux-1/dev -H 'Authorization: Bearer {key}' \\\n       \
-         -H 'Content-Type: application/json' -d '{{\"prompt\":\"a cat\"}}'"
-    )
-}
-
-fn python(https: SocketAddr, ca_file: Option<&Path>, key: &str) -> String {
-    let host = format!("localhost:{}", https.port());
-    let trust = ca_file.map(|file| format!(" SSL_CERT_FILE={}", absolute(file))).unwrap_or_default();
-    format!(
-        "  export FAL_KEY={key} FAL_QUEUE_RUN_HOST={host} FAL_RUN_HOST={host}/run{trust}\n  \
-         python3 -c 'import fal_client; print(fal_client.subscribe(\"fal-ai/flux-1/dev\", {{\"prompt\": \"a cat\"}}))'"
-    )
-}
-
-fn javascript(http: SocketAddr, key: &str) -> String {
-    format!(
-        "  import {{ fal }} from \"@fal-ai/client\";\n  \
-         const hosts = {{ \"https://queue.fal.run\": \"\", \"https://fal.run\": \"/run\", \"https://rest.fal.ai\": \"\" }};\n  \
-         fal.config({{ credentials: \"{key}\", requestMiddleware: async (r) => {{\n    \
-         const {{ origin }} = new URL(r.url);\n    \
-         return origin in hosts ? {{ ...r, url: \"http://{http}\" + hosts[origin] + r.url.slice(origin.length) }} : r;\n  }} }});\n  \
-         console.log(await fal.subscribe(\"fal-ai/flux-1/dev\", {{ input: {{ prompt: \"a cat\" }} }}));"
-    )
+/// Where programs on this machine reach the relay.
+fn site(welcome: &Welcome) -> Site {
+    Site {
+        http: Some(format!("http://{}", reachable(welcome.http))),
+        https: welcome.https.map(|https| format!("https://localhost:{}", https.port())),
+        ca_file: welcome.ca_file.as_deref().map(absolute),
+    }
 }
 
 /// A path that works from any folder.
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

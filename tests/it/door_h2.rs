@@ -86,6 +86,9 @@ async fn fate(socket: &mut TcpStream) -> &'static str {
     }
 }
 
+/// The frames of a flood, by number.
+type Flood<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
+
 async fn plain_fal() -> Fal {
     Fal::start(|_: &Seen| json("200 OK", "{}")).await
 }
@@ -187,7 +190,7 @@ async fn invariant_7_floods_of_frames_end_the_connection() {
         [begun, frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes())].concat()
     };
     let bomb = [block(&[("x-bomb", &"b".repeat(4000))]), vec![0xbe; 10_000]].concat();
-    let floods: Vec<(&str, Box<dyn Fn(u32) -> Vec<u8> + '_>)> = vec![
+    let floods: Vec<(&str, Flood<'_>)> = vec![
         ("pings", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
         ("settings", Box::new(|_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]))),
         ("priorities", Box::new(|number| frame(PRIORITY, 0, stream(number), &[0, 0, 0, 0, 1]))),
@@ -216,7 +219,7 @@ async fn invariant_7_floods_of_frames_end_the_connection() {
     for (name, flood) in &floods {
         let before = fal.seen().len();
         let mut socket = connect(&relay).await;
-        let all: Vec<u8> = (0..2000).flat_map(|number| flood(number)).collect();
+        let all: Vec<u8> = (0..2000).flat_map(flood).collect();
         drop(socket.write_all(&all).await);
         // Only a connection that is closed comes to an end here.
         drop(socket.read_to_end(&mut Vec::new()).await);

@@ -4,6 +4,7 @@
 mod clients;
 mod corpus;
 mod crowd;
+mod doctor;
 mod door;
 mod door_h2;
 mod door_limits;
