@@ -283,8 +283,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
                 true => self.sift_held(),
                 false => self.note_head(),
             }
+            // What passed is served first, also when something is wrong behind it.
             if self.ending.is_some() || !self.ready.is_empty() {
-                return Poll::Ready(self.ending.is_none());
+                return Poll::Ready(!self.ready.is_empty());
             }
         }
     }
