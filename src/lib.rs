@@ -3,7 +3,8 @@
 //! The rooms, floor by floor; a room knows only the floors below it (`tests/layering.rs` holds it to that):
 //!
 //! 0. [`clock`], [`ids`], [`random`], [`secret`]: time, identities, chance and secrets, handed in.
-//! 1. [`key`], [`fal`], [`call_log`]: the relay's own keys; fal's protocol as pure functions; the log of calls.
+//! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
+//!    calls; what is counted.
 //! 2. [`store`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, certificates, the only door to fal,
 //!    and a twin of fal.
 //! 3. [`relay`], [`admin`]: the journey of a call; changes to keys.
@@ -21,6 +22,7 @@ pub mod fal;
 pub mod http;
 pub mod ids;
 pub mod key;
+pub mod metrics;
 pub mod random;
 pub mod relay;
 pub mod sandbox;

@@ -17,7 +17,7 @@ mod layering {
     /// The floors, from the ground up. Rooms on one floor do not know each other.
     const FLOORS: &[&[&str]] = &[
         &["clock", "ids", "random", "secret"],
-        &["key", "fal", "call_log"],
+        &["key", "fal", "call_log", "metrics"],
         &["store", "tls", "upstream", "sandbox"],
         &["relay", "admin"],
         &["http"],

@@ -21,9 +21,15 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = stop_on_signal()?;
+    survive_file_size_limits()?;
     let house = House::build(config, place.sandbox, clock, Random::system()).await?;
     welcome::print(&house.welcome, place.sandbox, out)?;
-    Ok(house.run(stop).await?)
+    let roads = house.roads.clone();
+    house.run(stop).await?;
+    if place.sandbox {
+        welcome::print_farewell(roads.connections(), out)?;
+    }
+    Ok(())
 }
 
 /// Runs the simulated fal alone.
@@ -37,6 +43,17 @@ pub(super) async fn sandbox(place: &Place, out: &mut impl Write) -> anyhow::Resu
     welcome::print_sandbox(&running.base_url, out)?;
     stop.cancelled().await;
     running.shutdown().await;
+    Ok(())
+}
+
+/// The signal that a process gets when a file may not grow (`LimitFSIZE=`, `ulimit -f`): the same number on Linux for
+/// x86 and ARM, on macOS and on the BSDs.
+const SIGXFSZ: i32 = 25;
+
+/// Makes a file-size limit what a full disk is, a write that fails, instead of the process's end. A handler that was
+/// once asked for stays.
+fn survive_file_size_limits() -> anyhow::Result<()> {
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     Ok(())
 }
 

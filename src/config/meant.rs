@@ -36,6 +36,7 @@ impl Reader<'_> {
             )
             .unwrap_or(NonZeroU32::MIN),
             write_idle: self.seconds("server.write_idle_seconds"),
+            drain_delay: self.seconds_or_none("server.drain_delay_seconds"),
             drain: self.seconds("server.drain_seconds"),
             // The lower bound is hyper's smallest buffer.
             max_head_bytes: self.number("server.max_head_bytes", 8192..=16 * 1024 * 1024),
@@ -87,6 +88,7 @@ impl Reader<'_> {
             pool_idle: self.seconds("upstream.pool_idle_seconds"),
             pool_max_idle: self.number("upstream.pool_max_idle", 0..=MAX_COUNT),
             http2: self.switch("upstream.http2"),
+            loopback_only: self.said.sandbox,
         }
     }
 

@@ -35,7 +35,7 @@ const ERRORS_MAX: usize = 100;
 /// What every connection is served with.
 #[derive(Clone)]
 pub(super) struct Host {
-    front: Front,
+    pub(super) front: Front,
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: CancellationToken,

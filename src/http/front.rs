@@ -15,11 +15,14 @@ use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::metrics::{Route, Worker};
 use crate::relay::{Caller, Inbound, Notes, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// Keeps HTML of a model's making from acting in the relay's name: no scripts, no forms, an origin of its own.
+const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 /// Joins an answer with its log line, also where fal gave no id.
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
 
@@ -89,6 +92,7 @@ pub struct Front {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     numbers: Arc<Numbers>,
+    counts: Arc<Worker>,
 }
 
 impl Front {
@@ -99,14 +103,21 @@ impl Front {
         settings: Arc<Settings>,
         clock: Arc<dyn Clock>,
         numbers: Arc<Numbers>,
+        counts: Arc<Worker>,
     ) -> Self {
-        Self { relay, readiness, settings, clock, numbers }
+        Self { relay, readiness, settings, clock, numbers, counts }
+    }
+
+    /// Where this worker counts.
+    pub(super) fn counts(&self) -> &Arc<Worker> {
+        &self.counts
     }
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
         let id = self.numbers.next();
-        let mut record = Record::new(id.clone(), request.method().clone(), self.clock.clone());
+        let mut record =
+            Record::new(id.clone(), request.method().clone(), self.clock.clone(), self.counts.clone());
         let reply = match door::check(&request, &self.settings) {
             Ok(()) => match self.route(request, peer, secure, &mut record.notes).await {
                 Ok(reply) => reply,
@@ -122,6 +133,8 @@ impl Front {
         };
         let (mut parts, body) = reply.into_parts();
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Beside fal's own, if it has one: a browser obeys all of them.
+        parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         if let Ok(id) = HeaderValue::from_str(&id) {
             parts.headers.insert(X_RELAY_REQUEST_ID, id);
         }
@@ -161,8 +174,8 @@ impl Front {
     /// The routes that need no key.
     async fn open_route(&self, parts: &request::Parts, notes: &mut Notes) -> Option<Result<Reply, Refusal>> {
         let (route, (status, body)) = match parts.uri.path() {
-            "/health" => ("health", (StatusCode::OK, json!({"status": "ok"}))),
-            "/ready" => ("ready", self.readiness.check().await),
+            "/health" => (Route::Health, (StatusCode::OK, json!({"status": "ok"}))),
+            "/ready" => (Route::Ready, self.readiness.check().await),
             _ => return None,
         };
         notes.route = route;
@@ -179,7 +192,7 @@ impl Front {
         inbound: Inbound,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
-        notes.route = name(&call);
+        notes.route = route(&call);
         match call {
             Call::Submit { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
@@ -209,16 +222,16 @@ fn refuse(error: RouteError) -> Refusal {
     }
 }
 
-/// What the log line calls a call.
-fn name(call: &Call) -> &'static str {
+/// What the log line and the counts call a call.
+fn route(call: &Call) -> Route {
     match call {
-        Call::Submit { .. } => "submit",
-        Call::Follow { what: FollowUp::Status, .. } => "status",
-        Call::Follow { what: FollowUp::StatusStream, .. } => "status_stream",
-        Call::Follow { what: FollowUp::Result { .. }, .. } => "result",
-        Call::Follow { what: FollowUp::Cancel, .. } => "cancel",
-        Call::Run { .. } => "run",
-        Call::Stream { .. } => "stream",
-        Call::Storage(_) => "storage",
+        Call::Submit { .. } => Route::Submit,
+        Call::Follow { what: FollowUp::Status, .. } => Route::Status,
+        Call::Follow { what: FollowUp::StatusStream, .. } => Route::StatusStream,
+        Call::Follow { what: FollowUp::Result { .. }, .. } => Route::Result,
+        Call::Follow { what: FollowUp::Cancel, .. } => Route::Cancel,
+        Call::Run { .. } => Route::Run,
+        Call::Stream { .. } => Route::Stream,
+        Call::Storage(_) => Route::Storage,
     }
 }

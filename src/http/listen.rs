@@ -17,6 +17,7 @@ use super::connection::{Host, converse};
 use super::front::Front;
 use super::settings::Settings;
 use crate::clock::Clock;
+use crate::metrics::Unserved;
 
 /// How long the accept loop rests when the system refuses to give it a socket.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -116,11 +117,12 @@ async fn accept(
         };
         match accepted {
             // One that has its share is closed unheard: any answer would cost more than its asking.
-            Ok(None) => {}
+            Ok(None) => host.front.counts().unserved(Unserved::AddressLimit),
             Ok(Some(guest)) => {
                 guests.spawn(welcome(guest, tls.clone(), host.clone()));
             }
             Err(error) => {
+                host.front.counts().unserved(Unserved::AcceptFailed);
                 tracing::warn!(%error, "cannot accept a connection");
                 host.clock.sleep(ACCEPT_REST).await;
             }
@@ -139,14 +141,16 @@ async fn next(listener: &TcpListener, capacity: &Arc<Capacity>) -> io::Result<Op
 
 async fn welcome(guest: Guest, tls: Option<TlsAcceptor>, host: Host) {
     let Guest { socket, address, place: _place } = guest;
+    let _open = host.front.counts().connection();
     let Some(tls) = tls else { return converse(socket, address, false, &host).await };
     let shaken = tokio::select! {
-        shaken = tls.accept(socket) => shaken,
-        () = host.clock.sleep(host.settings.head_timeout) => return,
+        shaken = tls.accept(socket) => shaken.ok(),
+        () = host.clock.sleep(host.settings.head_timeout) => None,
         () = host.stop.cancelled() => return,
     };
-    // A failed handshake is a stranger's affair.
-    if let Ok(socket) = shaken {
-        converse(socket, address, true, &host).await;
+    match shaken {
+        Some(socket) => converse(socket, address, true, &host).await,
+        // A failed handshake is a stranger's affair.
+        None => host.front.counts().unserved(Unserved::TlsFailed),
     }
 }

@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::refusal;
 use crate::clock::Clock;
+use crate::metrics::{self, EndedCall, Worker};
 use crate::relay::{Fault, Notes, Refusal, ReplyBody};
 use crate::upstream::UpstreamError;
 
@@ -45,10 +46,12 @@ pub(super) struct Record {
     cause: Option<String>,
     response_bytes: u64,
     complete: bool,
+    counts: Arc<Worker>,
 }
 
 impl Record {
-    pub(super) fn new(id: String, method: Method, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(id: String, method: Method, clock: Arc<dyn Clock>, counts: Arc<Worker>) -> Self {
+        counts.call_began();
         Self {
             id,
             notes: Notes::default(),
@@ -61,6 +64,7 @@ impl Record {
             cause: None,
             response_bytes: 0,
             complete: false,
+            counts,
         }
     }
 
@@ -77,25 +81,44 @@ impl Record {
         self.error = Some(error);
     }
 
+    /// Counts the call and writes its line.
+    fn end(&self) {
+        let total = self.clock.elapsed().saturating_sub(self.start);
+        let request_bytes = self.notes.body.as_ref().map(|body| body.bytes());
+        self.counts.call_ended(&EndedCall {
+            route: self.notes.route,
+            status: self.status.as_u16(),
+            fault: counted(self.fault, self.status),
+            error: self.error,
+            account: self.notes.account.as_ref(),
+            request_bytes: request_bytes.unwrap_or(0),
+            response_bytes: self.response_bytes,
+            upstream: self.notes.upstream,
+            total,
+            complete: self.complete,
+        });
+        self.write(total, request_bytes);
+    }
+
     /// Writes the line. A level above INFO asks the operator to look: WARN for fal's faults, ERROR for the relay's.
-    fn write(&self) {
+    fn write(&self, total: Duration, request_bytes: Option<u64>) {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     id = self.id,
                     method = %self.method,
-                    route = self.notes.route,
+                    route = self.notes.route.as_str(),
                     tenant = self.notes.tenant.as_deref(),
                     key_id = self.notes.key_id.map(|id| id.0),
                     endpoint = self.notes.endpoint.as_deref(),
                     request_id = self.notes.request_id.as_ref().map(tracing::field::display),
                     account = self.notes.account.as_ref().map(tracing::field::display),
                     status = self.status.as_u16(),
-                    request_bytes = self.notes.body.as_ref().map(|body| body.bytes()),
+                    request_bytes,
                     response_bytes = self.response_bytes,
                     complete = self.complete,
                     upstream_ms = self.notes.upstream.map(millis),
-                    total_ms = millis(self.clock.elapsed().saturating_sub(self.start)),
+                    total_ms = millis(total),
                     error = self.error,
                     cause = self.cause,
                     "call"
@@ -107,6 +130,16 @@ impl Record {
             Some(Fault::Fal) => line!(warn),
             Some(Fault::Relay) => line!(error),
         }
+    }
+}
+
+/// An answer that was passed on is judged by its status, one of the relay's own by its cause.
+fn counted(fault: Option<Fault>, status: StatusCode) -> metrics::Fault {
+    match fault {
+        None => metrics::Fault::of_passed(status.as_u16()),
+        Some(Fault::Client) => metrics::Fault::Client,
+        Some(Fault::Relay) => metrics::Fault::Relay,
+        Some(Fault::Fal) => metrics::Fault::Fal,
     }
 }
 
@@ -131,7 +164,7 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        self.record.write();
+        self.record.end();
     }
 }
 

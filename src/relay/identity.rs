@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::ids::{KeyId, TenantId};
 use crate::key::{ApiKey, KeyDigest, KeyKind};
+use crate::metrics::{Memory, Worker};
 use crate::store::{KeyRecord, Store};
 
 /// A tenant who has shown a key.
@@ -62,23 +63,25 @@ impl Identities {
     }
 
     /// The caller behind a request, or the one answer for all who are not known.
-    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    pub(super) async fn identify(&self, headers: &HeaderMap, counts: &Worker) -> Result<Caller, Refusal> {
         let key = presented(headers)?.ok_or(Refusal::Unauthorized)?;
-        let record = self.record(key.digest()).await?.ok_or(Refusal::Unauthorized)?;
+        let record = self.record(key.digest(), counts).await?.ok_or(Refusal::Unauthorized)?;
         match record.is_active(self.clock.now()) && record.kind == self.kind {
             true => Ok(Caller(record)),
             false => Err(Refusal::Unauthorized),
         }
     }
 
-    async fn record(&self, digest: KeyDigest) -> Result<Option<Arc<KeyRecord>>, Refusal> {
+    async fn record(&self, digest: KeyDigest, counts: &Worker) -> Result<Option<Arc<KeyRecord>>, Refusal> {
         // Read before the look-up: an answer that was on its way while a key changed is not believed for long.
         let generation = self.generation.load(Ordering::Acquire);
         if let Some(known) = self.known.get(&digest)
             && known.generation == generation
         {
+            counts.looked_up(Memory::Identity, true);
             return Ok(known.record);
         }
+        counts.looked_up(Memory::Identity, false);
         let record = self.store.key_by_digest(digest).await?.map(Arc::new);
         self.known.insert(digest, Known { generation, record: record.clone() });
         Ok(record)

@@ -38,6 +38,7 @@ use owners::Owners;
 use crate::clock::Clock;
 use crate::fal::{AcceptEncoding, Addresses, for_client, for_fal};
 use crate::key::KeyKind;
+use crate::metrics::Worker;
 use crate::store::{Store, StoreError};
 use crate::upstream::{
     self, Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
@@ -120,18 +121,20 @@ pub struct Relay {
     upstream: Arc<Upstream>,
     ledger: Ledger,
     tasks: TaskTracker,
+    counts: Arc<Worker>,
 }
 
 impl Relay {
     /// A worker's relay. What it must still write down when a call has ended goes on in `tasks`.
-    pub fn new(shared: Arc<Shared>, upstream: Upstream, tasks: TaskTracker) -> Self {
-        let ledger = Ledger::new(shared.store.clone(), shared.clock.clone(), tasks.clone());
-        Self { shared, upstream: Arc::new(upstream), ledger, tasks }
+    pub fn new(shared: Arc<Shared>, upstream: Upstream, tasks: TaskTracker, counts: Arc<Worker>) -> Self {
+        let (store, clock) = (shared.store.clone(), shared.clock.clone());
+        let ledger = Ledger::new(store, clock, tasks.clone(), counts.clone());
+        Self { shared, upstream: Arc::new(upstream), ledger, tasks, counts }
     }
 
     /// Who calls.
     pub async fn identify(&self, headers: &HeaderMap, notes: &mut Notes) -> Result<Caller, Refusal> {
-        let caller = self.shared.identities.identify(headers).await?;
+        let caller = self.shared.identities.identify(headers, &self.counts).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
         Ok(caller)
@@ -171,6 +174,11 @@ impl Relay {
         notes.upstream = Some(self.shared.clock.elapsed().saturating_sub(start));
         for_client(response.headers_mut());
         accounts::sort(response, account).await
+    }
+
+    /// Refuses a call to a host that rests before anything is written down: an outage costs the ledger nothing.
+    fn check_host(&self, host: Host) -> Result<(), Refusal> {
+        self.upstream.check(host).map_err(Refusal::Resting)
     }
 
     /// Refuses a body that says itself that it is too large, before anything is written down.

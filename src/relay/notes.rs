@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{AccountName, KeyId, RequestId};
+use crate::metrics::Route;
 use crate::upstream::BodyProgress;
 
 /// The log line of one call, filled in station by station.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Notes {
-    /// Which kind of call it is: `submit`, `status`, `run`, ...
-    pub route: &'static str,
+    /// Which kind of call it is.
+    pub route: Route,
     /// Whose call it is.
     pub tenant: Option<Arc<str>>,
     /// With which key.
@@ -25,4 +26,20 @@ pub struct Notes {
     pub body: Option<Arc<BodyProgress>>,
     /// How long fal took until the head of its answer.
     pub upstream: Option<Duration>,
+}
+
+impl Default for Notes {
+    /// Nothing is known yet.
+    fn default() -> Self {
+        Self {
+            route: Route::None,
+            tenant: None,
+            key_id: None,
+            endpoint: None,
+            request_id: None,
+            account: None,
+            body: None,
+            upstream: None,
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::identity::Caller;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{RequestId, TenantId};
+use crate::metrics::{Memory, Worker};
 use crate::store::{OwnedCall, Store};
 
 /// A queued call that its owner asks after.
@@ -51,9 +52,12 @@ impl Owners {
         caller: &Caller,
         endpoint: &Endpoint,
         request_id: &RequestId,
+        counts: &Worker,
     ) -> Result<Arc<Followed>, Refusal> {
         let tenant = caller.tenant_id();
-        let job = match self.known.get(&(tenant, request_id.clone())) {
+        let known = self.known.get(&(tenant, request_id.clone()));
+        counts.looked_up(Memory::Owner, known.is_some());
+        let job = match known {
             Some(job) => job,
             None => {
                 let call = self.store.owned(tenant, request_id.clone()).await?;

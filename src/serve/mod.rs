@@ -23,10 +23,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{Capacity, Numbers, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
+use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::relay::Shared;
 use crate::store::{SqliteStore, Store};
-use crate::upstream::Account;
+use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
@@ -36,11 +37,15 @@ const FIRST_TENANT: &str = "default";
 pub struct House {
     /// What a newcomer must be told.
     pub welcome: Welcome,
+    /// What is known of the roads to fal.
+    pub roads: Arc<upstream::Shared>,
     config: Config,
     admin_listener: TcpListener,
     workers: Workers,
+    store: Arc<dyn Store>,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
     clock: Arc<dyn Clock>,
@@ -72,8 +77,11 @@ impl House {
         random: Random,
     ) -> Result<Self, ServeError> {
         config.require_account()?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store)?);
-        give_up_abandoned(&*store, &*clock).await?;
+        let store = SqliteStore::open(&config.store)?;
+        let names = config.accounts.iter().map(|account| account.name.clone()).collect();
+        let metrics = Metrics::new(clock.now(), names, store.counts());
+        let store: Arc<dyn Store> = Arc::new(store);
+        metrics.abandoned(give_up_abandoned(&*store, &*clock).await?);
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
@@ -93,8 +101,9 @@ impl House {
             admin: bind::address(&admin_socket)?,
             sandbox: sandbox.as_ref().map(|running| running.addr),
             ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
-            first_key: first_key(store, clock.clone(), random.clone(), kind).await?,
+            first_key: first_key(store.clone(), clock.clone(), random.clone(), kind).await?,
         };
+        let roads: Arc<upstream::Shared> = Arc::default();
         let mut process = [0; 4];
         random.fill(&mut process)?;
         let workers = Workers {
@@ -103,19 +112,34 @@ impl House {
             settings: Arc::new(config.server.clone()),
             upstream: config.upstream.clone(),
             upstream_tls: bind::upstream_tls(&config)?,
+            roads: roads.clone(),
             shared: shared.clone(),
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
             numbers: Numbers::new(u32::from_le_bytes(process)),
+            metrics: metrics.clone(),
             clock: clock.clone(),
         };
         let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
         let certificates = https.and_then(|https| https.certificates);
-        Ok(Self { welcome, config, admin_listener, workers, shared, readiness, certificates, sandbox, clock })
+        Ok(Self {
+            welcome,
+            roads,
+            config,
+            admin_listener,
+            workers,
+            store,
+            shared,
+            readiness,
+            metrics,
+            certificates,
+            sandbox,
+            clock,
+        })
     }
 
-    /// Serves until `stop`, then drains: not ready, no new connections, calls under way may finish within
-    /// `server.drain_seconds`.
+    /// Serves until `stop`, then drains: not ready for `server.drain_delay_seconds`, then no new connections, and calls
+    /// under way may finish within `server.drain_seconds`.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
@@ -123,17 +147,22 @@ impl House {
             .certificates
             .clone()
             .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
+        let close = CancellationToken::new();
         let admin = tokio::spawn(
-            axum::serve(self.admin_listener, admin_router(self.readiness.clone()))
-                .with_graceful_shutdown(stop.clone().cancelled_owned())
+            axum::serve(self.admin_listener, admin_router(self.readiness.clone(), self.metrics.clone()))
+                .with_graceful_shutdown(close.clone().cancelled_owned())
                 .into_future(),
         );
-        let working = self.workers.start(self.config.server.workers, &stop)?;
+        let working = self.workers.start(self.config.server.workers, &close)?;
         stop.cancelled().await;
         self.readiness.drain();
+        leave_balancers_time(self.config.server.drain_delay, &*self.clock).await;
+        close.cancel();
         tracing::info!("draining: no new connections; calls under way may finish");
         if !working.finished(self.config.server.drain, &*self.clock).await {
             tracing::warn!("the drain's time is over; calls that were still under way are cut off");
+            // Another process may have begun on this store already: nobody else would mark them.
+            give_up_abandoned(&*self.store, &*self.clock).await?;
         }
         watching.abort();
         if let Some(reloading) = reloading {
@@ -147,13 +176,21 @@ impl House {
     }
 }
 
+/// A load balancer sends calls until it has asked `/ready` again; they are served while it finds out.
+async fn leave_balancers_time(delay: std::time::Duration, clock: &dyn Clock) {
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs(), "not ready any more; new calls are served for a while yet");
+        clock.sleep(delay).await;
+    }
+}
+
 /// A process that was killed left rows of which nobody knows whether fal has the call. They are never sent again.
-async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<(), ServeError> {
+async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<u64, ServeError> {
     let lost = store.lose_abandoned(clock.now()).await?;
     if lost > 0 {
-        tracing::warn!(lost, "calls of an earlier process had no outcome; they are marked as unknown");
+        tracing::warn!(lost, "calls of a process that ended had no outcome; they are marked as unknown");
     }
-    Ok(())
+    Ok(lost)
 }
 
 async fn start_sandbox(
@@ -166,7 +203,7 @@ async fn start_sandbox(
         return Ok(None);
     }
     let running = sandbox::start(config.sandbox.clone(), clock.clone(), random.clone()).await?;
-    config.point_at_sandbox(&running.base_url);
+    config.point_at_sandbox(running.addr, &running.base_url);
     Ok(Some(running))
 }
 

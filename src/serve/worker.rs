@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::error::ServeError;
 use crate::clock::Clock;
 use crate::http::{self, Capacity, Door, Front, Numbers, Readiness};
+use crate::metrics::Metrics;
 use crate::relay::{Relay, Shared};
 use crate::upstream::{self, Upstream};
 
@@ -23,10 +24,12 @@ pub(super) struct Workers {
     pub(super) settings: Arc<http::Settings>,
     pub(super) upstream: upstream::Settings,
     pub(super) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) roads: Arc<upstream::Shared>,
     pub(super) shared: Arc<Shared>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) capacity: Arc<Capacity>,
     pub(super) numbers: Arc<Numbers>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -78,15 +81,17 @@ impl Workers {
     }
 
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
-        let tasks = TaskTracker::new();
-        let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.clock)?;
-        let relay = Relay::new(self.shared.clone(), upstream, tasks.clone());
+        let (tasks, counts) = (TaskTracker::new(), self.metrics.worker());
+        let tls = self.upstream_tls.as_ref();
+        let upstream = Upstream::new(&self.upstream, tls, &self.roads, &self.clock, &counts)?;
+        let relay = Relay::new(self.shared.clone(), upstream, tasks.clone(), counts.clone());
         let front = Front::new(
             relay,
             self.readiness.clone(),
             self.settings.clone(),
             self.clock.clone(),
             self.numbers.clone(),
+            counts,
         );
         let doors = self.doors()?;
         let (settings, clock, capacity) = (self.settings.clone(), self.clock.clone(), self.capacity.clone());

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 
 use super::error::UpstreamError;
 use super::pool::Lease;
@@ -33,7 +35,14 @@ pub enum BodyEnd {
 
 /// What is known of a request body while it travels: shared between the body and those who wait for the answer.
 #[derive(Debug)]
-pub struct BodyProgress(Mutex<Progress>);
+pub struct BodyProgress {
+    progress: Mutex<Progress>,
+    informed: AtomicU32,
+    flooded: Notify,
+}
+
+/// Informational answers (1xx) that are borne before the answer. fal sends none or one.
+const INFORMATIONAL_MAX: u32 = 16;
 
 #[derive(Debug)]
 struct Progress {
@@ -44,7 +53,20 @@ struct Progress {
 
 impl BodyProgress {
     fn new(now: Duration) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Progress { bytes: 0, moved_at: now, end: None })))
+        let progress = Mutex::new(Progress { bytes: 0, moved_at: now, end: None });
+        Arc::new(Self { progress, informed: AtomicU32::new(0), flooded: Notify::new() })
+    }
+
+    /// Counts an informational answer.
+    pub(super) fn informed(&self) {
+        if self.informed.fetch_add(1, Ordering::Relaxed) == INFORMATIONAL_MAX {
+            self.flooded.notify_one();
+        }
+    }
+
+    /// Resolves once more informational answers have come than are borne.
+    pub(super) async fn flooded(&self) {
+        self.flooded.notified().await;
     }
 
     /// Bytes read so far.
@@ -63,7 +85,7 @@ impl BodyProgress {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Progress) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -101,7 +123,8 @@ pub struct RequestBody {
     source: Option<Incoming>,
     progress: Arc<BodyProgress>,
     limits: BodyLimits,
-    hash: digest::Context,
+    /// Made at the first byte: most requests have none.
+    hash: Option<digest::Context>,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
     silent_since: Option<Duration>,
@@ -125,18 +148,18 @@ impl RequestBody {
 
     fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
-        let hash = digest::Context::new(&digest::SHA256);
+        let sent = source.is_some();
         let mut body = Self {
             source,
             progress,
             limits,
-            hash,
+            hash: None,
             clock,
             silence: None,
             silent_since: None,
             waited: Duration::ZERO,
         };
-        if body.is_end_stream() {
+        if sent && body.is_end_stream() {
             body.complete();
         }
         body
@@ -161,7 +184,7 @@ impl RequestBody {
         if bytes > self.limits.max_bytes {
             return Err(BodyEnd::TooLarge);
         }
-        self.hash.update(data);
+        self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
         if self.is_end_stream() {
             self.complete();
         }
@@ -169,8 +192,9 @@ impl RequestBody {
     }
 
     fn complete(&mut self) {
+        let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
         let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hash.clone().finish().as_ref());
+        sha256.copy_from_slice(hash.finish().as_ref());
         self.conclude(BodyEnd::Complete { sha256 });
     }
 
@@ -241,27 +265,63 @@ impl Body for RequestBody {
     }
 }
 
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerLimits {
+    /// The longest silence that is borne.
+    pub(super) idle: Duration,
+    /// The longest time for an answer that is read whole before it goes on.
+    pub(super) whole: Duration,
+}
+
 /// fal's answer on its way to the tenant. At its end the connection goes back to the pool; dropped before, the
 /// connection is dropped too, which is how fal learns that nobody listens any more.
 pub struct ResponseBody {
     source: Incoming,
     lease: Option<Lease>,
-    idle: Duration,
+    limits: AnswerLimits,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
+    deadline: Option<Sleep>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(source: Incoming, lease: Lease, idle: Duration, clock: Arc<dyn Clock>) -> Self {
-        let mut body = Self { source, lease: Some(lease), idle, clock, silence: None };
+    pub(super) fn new(source: Incoming, lease: Lease, limits: AnswerLimits, clock: Arc<dyn Clock>) -> Self {
+        let mut body = Self { source, lease: Some(lease), limits, clock, silence: None, deadline: None };
         body.release_at_end();
         body
+    }
+
+    /// Bounds the time until the body's end, for a reader who waits for all of it: a drip keeps silence away and could
+    /// go on for ever.
+    pub fn hurry(mut self) -> Self {
+        self.deadline = Some(self.clock.sleep(self.limits.whole));
+        self
+    }
+
+    /// Why a read whose time is over fails.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(format!("it was not whole after {} ms", self.limits.whole.as_millis()));
+        }
+        let silence = self.silence.get_or_insert_with(|| self.clock.sleep(self.limits.idle));
+        ready!(silence.as_mut().poll(cx));
+        Poll::Ready(format!("nothing came for {} ms", self.limits.idle.as_millis()))
     }
 
     fn release_at_end(&mut self) {
         if self.source.is_end_stream() {
             self.release();
         }
+    }
+
+    fn cut(&self, reason: String) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        if let Some(lease) = &self.lease {
+            lease.cut();
+        }
+        Poll::Ready(Some(Err(UpstreamError::Cut(reason))))
     }
 
     fn release(&mut self) {
@@ -282,17 +342,15 @@ impl Body for ResponseBody {
         let this = &mut *self;
         match Pin::new(&mut this.source).poll_frame(cx) {
             Poll::Pending => {
-                let silence = this.silence.get_or_insert_with(|| this.clock.sleep(this.idle));
-                ready!(silence.as_mut().poll(cx));
-                let stalled = format!("nothing came for {} ms", this.idle.as_millis());
-                Poll::Ready(Some(Err(UpstreamError::Cut(stalled))))
+                let late = ready!(this.poll_late(cx));
+                this.cut(late)
             }
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 this.release_at_end();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::Cut(error.to_string())))),
+            Poll::Ready(Some(Err(error))) => this.cut(error.to_string()),
             Poll::Ready(None) => {
                 this.release();
                 Poll::Ready(None)

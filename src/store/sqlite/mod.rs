@@ -22,12 +22,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Timestamp;
 use crate::ids::{CallId, KeyId, RequestId, TenantId};
 use crate::key::KeyDigest;
+use crate::metrics::StoreCounts;
 
 use super::{
     CallRecord, KeyChange, KeyRecord, NewCall, NewKey, OwnedCall, Release, SentCall, Settings, Settlement,
     Store, StoreError, TenantRecord, Verb,
 };
-use session::{Counters, Session};
+use session::Session;
 
 /// Verbs that may wait for the writer before those who bring more must wait themselves. Twice the usual batch, so
 /// that the next batch fills while one is flushed.
@@ -48,13 +49,17 @@ pub struct Statistics {
     pub writes: u64,
     /// Batches that were committed, each with one disk flush.
     pub batches: u64,
+    /// Batches of which nothing was kept.
+    pub failed_batches: u64,
+    /// Verbs in all batches.
+    pub batched: u64,
 }
 
 /// The embedded store. Dropping it waits until every verb that it has taken up is on the disk.
 pub struct SqliteStore {
     writes: mpsc::Sender<writer::Job>,
     reads: mpsc::Sender<reader::Job>,
-    counters: Arc<Counters>,
+    counts: Arc<StoreCounts>,
     // The last field: the senders above are dropped first, which is what ends the threads.
     _threads: Threads,
 }
@@ -64,24 +69,35 @@ impl SqliteStore {
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
         let path = &settings.sqlite_path;
         let write_connection = open::for_writing(path)?;
-        let counters = Arc::new(Counters::default());
+        let counts = Arc::new(StoreCounts::default());
         let (writes, waiting_writes) = mpsc::channel(WRITES_WAITING);
         let (reads, waiting_reads) = mpsc::channel(READS_WAITING);
         let mut threads = Threads(Vec::with_capacity(1 + READERS));
-        let writer = writer::Writer::new(write_connection, settings.batch_max, counters.clone());
+        let writer = writer::Writer::new(write_connection, settings.batch_max, counts.clone());
         threads.start(path, "store-writer", move || writer.run(waiting_writes))?;
         let waiting_reads = reader::Queue::new(waiting_reads);
         for _ in 0..READERS {
-            let reader = reader::Reader::new(open::for_reading(path)?, counters.clone());
+            let reader = reader::Reader::new(open::for_reading(path)?, counts.clone());
             let queue = waiting_reads.clone();
             threads.start(path, "store-reader", move || reader.run(&queue))?;
         }
-        Ok(Self { writes, reads, counters, _threads: threads })
+        Ok(Self { writes, reads, counts, _threads: threads })
     }
 
     /// What the store has done since it was opened.
     pub fn statistics(&self) -> Statistics {
-        self.counters.read()
+        Statistics {
+            reads: self.counts.reads.get(),
+            writes: self.counts.writes.get(),
+            batches: self.counts.batches.get(),
+            failed_batches: self.counts.failed_batches.get(),
+            batched: self.counts.batch_sizes.sum(),
+        }
+    }
+
+    /// Where the store counts.
+    pub fn counts(&self) -> Arc<StoreCounts> {
+        self.counts.clone()
     }
 
     fn write<T, F>(&self, work: F) -> Verb<'_, T>
@@ -91,7 +107,9 @@ impl SqliteStore {
     {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.writes.send(writer::job(work, reply)).await.map_err(|_| StoreError::Closed)?;
+            let place = self.writes.reserve().await.map_err(|_| StoreError::Closed)?;
+            self.counts.waiting.add(1);
+            place.send(writer::job(work, reply));
             answer.await.unwrap_or(Err(StoreError::Closed))
         })
     }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::StoreCounts;
 use crate::store::StoreError;
 
-use super::session::{Counters, Session};
+use super::session::Session;
 
 /// A verb that reads.
 pub(super) type Job = Box<dyn FnOnce(&Session<'_>) + Send>;
@@ -43,17 +44,17 @@ impl Queue {
 
 pub(super) struct Reader {
     connection: Connection,
-    counters: Arc<Counters>,
+    counts: Arc<StoreCounts>,
 }
 
 impl Reader {
-    pub(super) fn new(connection: Connection, counters: Arc<Counters>) -> Self {
-        Self { connection, counters }
+    pub(super) fn new(connection: Connection, counts: Arc<StoreCounts>) -> Self {
+        Self { connection, counts }
     }
 
     /// Serves until the store closes.
     pub(super) fn run(self, queue: &Queue) {
-        let session = Session::new(&self.connection, &self.counters.reads);
+        let session = Session::new(&self.connection, &self.counts.reads);
         while let Some(job) = queue.next() {
             job(&session);
         }

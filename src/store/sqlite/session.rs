@@ -1,49 +1,30 @@
 //! One connection as the verbs see it: statements are prepared once, counted, and their errors are the store's.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, ffi};
 
-use crate::store::{Statistics, StoreError};
-
-/// What [`Statistics`] is read from.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) reads: AtomicU64,
-    pub(super) writes: AtomicU64,
-    pub(super) batches: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn read(&self) -> Statistics {
-        Statistics {
-            reads: self.reads.load(Ordering::Relaxed),
-            writes: self.writes.load(Ordering::Relaxed),
-            batches: self.batches.load(Ordering::Relaxed),
-        }
-    }
-}
+use crate::metrics::Counter;
+use crate::store::StoreError;
 
 /// A connection in the hands of a verb.
 pub(super) struct Session<'a> {
     connection: &'a Connection,
-    executed: &'a AtomicU64,
+    executed: &'a Counter,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(connection: &'a Connection, executed: &'a AtomicU64) -> Self {
+    pub(super) fn new(connection: &'a Connection, executed: &'a Counter) -> Self {
         Self { connection, executed }
     }
 
     /// Runs a statement that returns no rows; says how many rows it changed.
     pub(super) fn execute(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<usize> {
-        self.executed.fetch_add(1, Ordering::Relaxed);
+        self.executed.add(1);
         self.connection.prepare_cached(sql)?.execute(params)
     }
 
     /// Inserts a row; says its number.
     pub(super) fn insert(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<i64> {
-        self.executed.fetch_add(1, Ordering::Relaxed);
+        self.executed.add(1);
         self.connection.prepare_cached(sql)?.insert(params)
     }
 
@@ -54,7 +35,7 @@ impl<'a> Session<'a> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
-        self.executed.fetch_add(1, Ordering::Relaxed);
+        self.executed.add(1);
         self.connection.prepare_cached(sql)?.query_row(params, read).optional()
     }
 
@@ -65,7 +46,7 @@ impl<'a> Session<'a> {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        self.executed.fetch_add(1, Ordering::Relaxed);
+        self.executed.add(1);
         self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
     }
 }

@@ -2,14 +2,14 @@
 //! cost of a flush is shared and nothing is answered that a power cut could take back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::StoreCounts;
 use crate::store::StoreError;
 
-use super::session::{Counters, Session, reason};
+use super::session::{Session, reason};
 
 /// A verb on its way through a batch.
 pub(super) type Job = Box<dyn Batched>;
@@ -60,12 +60,12 @@ where
 pub(super) struct Writer {
     connection: Connection,
     batch_max: usize,
-    counters: Arc<Counters>,
+    counts: Arc<StoreCounts>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, batch_max: usize, counters: Arc<Counters>) -> Self {
-        Self { connection, batch_max: batch_max.max(1), counters }
+    pub(super) fn new(connection: Connection, batch_max: usize, counts: Arc<StoreCounts>) -> Self {
+        Self { connection, batch_max: batch_max.max(1), counts }
     }
 
     /// Serves until every sender is gone and the channel is empty.
@@ -80,6 +80,7 @@ impl Writer {
             }
             let outcome = self.commit(&mut batch);
             for job in batch.drain(..) {
+                self.counts.waiting.add(-1);
                 job.answer(outcome.as_ref().copied().map_err(String::as_str));
             }
         }
@@ -88,8 +89,10 @@ impl Writer {
     /// Runs the batch and brings it to the disk, wholly or not at all.
     fn commit(&self, batch: &mut [Job]) -> Result<(), String> {
         let outcome = self.transaction(batch);
+        self.counts.batch_sizes.observe(batch.len());
+        if outcome.is_ok() { &self.counts.batches } else { &self.counts.failed_batches }.add(1);
         match outcome {
-            Ok(()) => _ = self.counters.batches.fetch_add(1, Ordering::Relaxed),
+            Ok(()) => {}
             // Should the rollback fail too, the next batch finds the transaction open, fails and tries again.
             Err(_) if !self.connection.is_autocommit() => drop(self.control("ROLLBACK")),
             Err(_) => {}
@@ -100,19 +103,41 @@ impl Writer {
     fn transaction(&self, batch: &mut [Job]) -> Result<(), String> {
         // IMMEDIATE: a transaction that reads first and writes later fails at once when another process writes.
         self.control("BEGIN IMMEDIATE")?;
-        let session = Session::new(&self.connection, &self.counters.writes);
-        for job in batch {
-            self.control("SAVEPOINT verb")?;
-            if !job.run(&session) {
-                // When the disk is full or fails, SQLite may end the whole transaction of its own accord.
-                if self.connection.is_autocommit() {
-                    return Err("the disk is full or failing".into());
-                }
-                self.control("ROLLBACK TO verb")?;
-            }
-            self.control("RELEASE verb")?;
+        let session = Session::new(&self.connection, &self.counts.writes);
+        match batch {
+            [job] => self.run_alone(job, &session),
+            jobs => jobs
+                .iter_mut()
+                .try_for_each(|job| self.run_among(job, &session))
+                .and_then(|()| self.control("COMMIT")),
         }
-        self.control("COMMIT")
+    }
+
+    /// A verb that has the transaction to itself: when it fails, so does the transaction, and nobody else is hurt.
+    fn run_alone(&self, job: &mut Job, session: &Session<'_>) -> Result<(), String> {
+        if job.run(session) {
+            return self.control("COMMIT");
+        }
+        self.check_open()?;
+        self.control("ROLLBACK")
+    }
+
+    /// A verb among others: when it fails, only its own changes are taken back.
+    fn run_among(&self, job: &mut Job, session: &Session<'_>) -> Result<(), String> {
+        self.control("SAVEPOINT verb")?;
+        if !job.run(session) {
+            self.check_open()?;
+            self.control("ROLLBACK TO verb")?;
+        }
+        self.control("RELEASE verb")
+    }
+
+    /// When the disk is full or fails, SQLite may end the whole transaction of its own accord.
+    fn check_open(&self) -> Result<(), String> {
+        match self.connection.is_autocommit() {
+            true => Err("the disk is full or failing".into()),
+            false => Ok(()),
+        }
     }
 
     /// Runs a statement that steers the transaction; not counted.

@@ -1,6 +1,7 @@
 //! A fal that does what a test tells it to, down to the byte, and remembers what it was sent.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,24 +39,34 @@ pub(crate) struct Fal {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: Arc<Mutex<usize>>,
+    accepted: Arc<AtomicUsize>,
     malformed: Arc<Mutex<usize>>,
 }
 
 impl Fal {
     /// Answers each request by `script`.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Step + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// The same on a socket that is there already.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        script: impl Fn(&Seen) -> Step + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (seen, left): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<usize>>) = Default::default();
+        let accepted = Arc::new(AtomicUsize::new(0));
         let (script, log, hung_up): (Script, _, _) = (Arc::new(script), seen.clone(), left.clone());
-        let malformed: Arc<Mutex<usize>> = Arc::default();
+        let (count, malformed) = (accepted.clone(), Arc::<Mutex<usize>>::default());
         let odd = malformed.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(converse(socket, script.clone(), log.clone(), hung_up.clone(), odd.clone()));
             }
         });
-        Self { address, seen, left, malformed }
+        Self { address, seen, left, accepted, malformed }
     }
 
     /// Its address, as upstream base addresses begin.
@@ -66,6 +77,11 @@ impl Fal {
     /// The requests that arrived so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// How many times something came that is not the head of a request.

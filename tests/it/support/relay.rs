@@ -127,6 +127,11 @@ impl Relay {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The store's file, beside the relay.
+    pub(crate) fn store(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("fal-relay-data/relay.db")).unwrap()
+    }
+
     /// All that the relay has written since its start.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
@@ -152,9 +157,19 @@ impl Relay {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Another process on the same folder.
+    pub(crate) fn beside(&self) -> Self {
+        Self::start(self.folder.clone(), self.settings.clone(), self.sandbox)
     }
 
     /// Ends it at once and starts it again on the same folder.
