@@ -159,6 +159,7 @@ impl Front {
             body,
             base: site.base,
             body_idle: self.settings.body_idle,
+            body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
         self.carry(caller, call.map_err(refuse)?, inbound, notes).await
     }

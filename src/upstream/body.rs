@@ -1,5 +1,6 @@
 //! Bodies on their way: the tenant's request going up, fal's answer coming down. Both stream; neither is ever whole here.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +101,21 @@ pub struct BodyLimits {
     pub max_bytes: u64,
     /// The longest silence that is borne.
     pub idle: Duration,
+    /// The pace below which all silences together may not fall.
+    pub min_bytes_per_second: NonZeroU32,
+}
+
+/// Silences as long as they may be that are borne in all before the pace counts: a short body has no pace.
+const PAUSES_BEFORE_PACE: u32 = 3;
+
+impl BodyLimits {
+    /// How much longer a body may be waited for of which `bytes` came after waiting for `waited` in all. Only waiting
+    /// counts: while the relay itself holds a body back, its client owes nothing.
+    fn patience(&self, bytes: u64, waited: Duration) -> Duration {
+        let earned = Duration::from_secs(bytes / u64::from(self.min_bytes_per_second.get()));
+        let all = (self.idle * PAUSES_BEFORE_PACE).saturating_add(earned);
+        all.saturating_sub(waited).min(self.idle)
+    }
 }
 
 /// A tenant's request body on its way to fal: counted, hashed, bounded in length and in silence.
@@ -111,6 +127,8 @@ pub struct RequestBody {
     hash: Option<digest::Context>,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
+    silent_since: Option<Duration>,
+    waited: Duration,
 }
 
 impl RequestBody {
@@ -121,13 +139,26 @@ impl RequestBody {
 
     /// A body of no bytes.
     pub fn empty(clock: Arc<dyn Clock>) -> Self {
-        Self::start(None, BodyLimits { max_bytes: 0, idle: Duration::ZERO }, clock)
+        Self::start(
+            None,
+            BodyLimits { max_bytes: 0, idle: Duration::ZERO, min_bytes_per_second: NonZeroU32::MIN },
+            clock,
+        )
     }
 
     fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
         let sent = source.is_some();
-        let mut body = Self { source, progress, limits, hash: None, clock, silence: None };
+        let mut body = Self {
+            source,
+            progress,
+            limits,
+            hash: None,
+            clock,
+            silence: None,
+            silent_since: None,
+            waited: Duration::ZERO,
+        };
         if sent && body.is_end_stream() {
             body.complete();
         }
@@ -142,6 +173,9 @@ impl RequestBody {
     fn take(&mut self, data: &Bytes) -> Result<(), BodyEnd> {
         self.silence = None;
         let now = self.clock.elapsed();
+        if let Some(since) = self.silent_since.take() {
+            self.waited += now.saturating_sub(since);
+        }
         let bytes = self.progress.with(|progress| {
             progress.bytes += data.len() as u64;
             progress.moved_at = now;
@@ -180,8 +214,12 @@ impl RequestBody {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (clock, idle) = (&self.clock, self.limits.idle);
-        self.silence.get_or_insert_with(|| clock.sleep(idle)).as_mut().poll(cx)
+        if self.silence.is_none() {
+            self.silent_since = Some(self.clock.elapsed());
+            let patience = self.limits.patience(self.progress.bytes(), self.waited);
+            self.silence = Some(self.clock.sleep(patience));
+        }
+        self.silence.as_mut().map_or(Poll::Pending, |silence| silence.as_mut().poll(cx))
     }
 }
 
@@ -326,5 +364,27 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         self.source.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
+        let idle = Duration::from_secs(20);
+        let limits =
+            BodyLimits { max_bytes: u64::MAX, idle, min_bytes_per_second: NonZeroU32::new(1024).unwrap() };
+        let seconds = Duration::from_secs;
+        assert_eq!(limits.patience(0, seconds(0)), idle);
+        assert_eq!(limits.patience(0, seconds(55)), seconds(5));
+        assert_eq!(limits.patience(3, seconds(60)), seconds(0));
+        // 100 MiB over a line of 2 KiB a second.
+        for sent in 0..51_200 {
+            assert_eq!(limits.patience(sent * 2048, seconds(sent)), idle);
+        }
+        // One byte in each silence that is almost too long.
+        assert_eq!(limits.patience(4, seconds(76)), seconds(0));
     }
 }

@@ -6,6 +6,8 @@ mod corpus;
 mod crowd;
 mod doctor;
 mod door;
+mod door_h2;
+mod door_limits;
 mod drills_disk;
 mod drills_kill;
 mod drills_secrets;

@@ -93,6 +93,7 @@ pub(super) struct Gate<S> {
     idle_since: Option<(u32, Duration)>,
     alarm: Option<Alarm>,
     stall: Option<Sleep>,
+    linger: Option<Sleep>,
     reader: Option<Waker>,
     written: u64,
 }
@@ -121,6 +122,7 @@ impl<S> Gate<S> {
             idle_since: None,
             alarm: None,
             stall: None,
+            linger: None,
             reader: None,
             written: 0,
         }
@@ -254,8 +256,8 @@ impl<S> Gate<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
-    /// Waits for the first bytes of a connection, or of its next request while no hyper is there. False when none came:
-    /// then the connection is only to be shut down.
+    /// Waits for the first request of a connection, or for its next one while no hyper is there: whole, as far as its
+    /// head. False when none came: then the connection is only to be shut down.
     pub(super) async fn first_bytes(&mut self) -> bool {
         std::future::poll_fn(|cx| self.poll_first_bytes(cx)).await
     }
@@ -277,11 +279,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
                     return Poll::Ready(false);
                 }
             }
-            if self.recognise() {
-                self.sift_held();
-                return Poll::Ready(true);
+            match self.recognise() {
+                true => self.sift_held(),
+                false => self.note_head(),
             }
-            self.note_head();
+            // What passed is served first, also when something is wrong behind it.
+            if self.ending.is_some() || !self.ready.is_empty() {
+                return Poll::Ready(!self.ready.is_empty());
+            }
         }
     }
 
@@ -304,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Throws away what still comes, until the client is done or [`LINGER`] is over.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let clock = &self.clock;
-        let linger = self.stall.get_or_insert_with(|| clock.sleep(LINGER));
+        let linger = self.linger.get_or_insert_with(|| clock.sleep(LINGER));
         if linger.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
