@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Place, welcome};
 use crate::clock::{Clock, SystemClock};
 use crate::random::Random;
-use crate::serve::House;
+use crate::serve::{Given, House};
 use crate::{sandbox, telemetry};
 
 /// Runs the relay.
@@ -23,7 +23,7 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
     let log = telemetry::call_log(&config.log, clock.clone());
     let stop = stop_on_signal()?;
     survive_file_size_limits()?;
-    let house = House::build(config, place.sandbox, log, clock, Random::system()).await?;
+    let house = House::build(config, place.sandbox, Given { log, clock, random: Random::system() }).await?;
     welcome::print(&house.welcome, place.sandbox, out)?;
     let roads = house.roads.clone();
     house.run(stop).await?;

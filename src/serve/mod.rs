@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use bind::{Https, Sockets};
 pub use error::ServeError;
 use worker::Workers;
 
@@ -53,6 +54,16 @@ pub struct House {
     clock: Arc<dyn Clock>,
 }
 
+/// What a house is given and does not make itself: where it writes calls down, its time and its chance.
+pub struct Given {
+    /// The log of calls.
+    pub log: Arc<CallLog>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Random,
+}
+
 /// Where the house stands, and the key of its first start.
 #[derive(Clone, Debug)]
 pub struct Welcome {
@@ -72,19 +83,10 @@ pub struct Welcome {
 
 impl House {
     /// Opens the store, starts the sandbox when there is one, and binds every listener. Nothing is served yet.
-    pub async fn build(
-        mut config: Config,
-        in_sandbox: bool,
-        log: Arc<CallLog>,
-        clock: Arc<dyn Clock>,
-        random: Random,
-    ) -> Result<Self, ServeError> {
+    pub async fn build(mut config: Config, in_sandbox: bool, given: Given) -> Result<Self, ServeError> {
         config.require_account()?;
-        let store = SqliteStore::open(&config.store)?;
-        let names = config.accounts.iter().map(|account| account.name.clone()).collect();
-        let metrics = Metrics::new(clock.now(), names, store.counts());
-        let store: Arc<dyn Store> = Arc::new(store);
-        metrics.abandoned(give_up_abandoned(&*store, &*clock).await?);
+        let Given { log, clock, random } = given;
+        let (store, metrics) = open_store(&config, &*clock).await?;
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
@@ -92,26 +94,14 @@ impl House {
             Shared::new(config.relay.clone(), &config.upstream, accounts, store.clone(), clock.clone(), kind);
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
-        let http_socket = bind::listen("server.listen", config.server.listen)?;
-        let https_socket = match https.is_some() {
-            true => Some(bind::listen("server.https_listen", config.server.https_listen)?),
-            false => None,
-        };
-        let admin_socket = bind::listen("server.admin_listen", config.server.admin_listen)?;
-        let welcome = Welcome {
-            http: bind::address(&http_socket)?,
-            https: https_socket.as_ref().map(bind::address).transpose()?,
-            admin: bind::address(&admin_socket)?,
-            sandbox: sandbox.as_ref().map(|running| running.addr),
-            ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
-            first_key: first_key(store.clone(), clock.clone(), random.clone(), kind).await?,
-        };
+        let sockets = Sockets::open(&config.server, https.is_some())?;
+        let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
+        let first_key = first_key(store.clone(), clock.clone(), random, kind).await?;
+        let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first_key)?;
         let roads: Arc<upstream::Shared> = Arc::default();
-        let mut process = [0; 4];
-        random.fill(&mut process)?;
         let workers = Workers {
-            http: http_socket,
-            https: https_socket.zip(https.as_ref().map(|https| https.server.clone())),
+            http: sockets.http,
+            https: sockets.https.zip(https.as_ref().map(|https| https.server.clone())),
             settings: Arc::new(config.server.clone()),
             upstream: config.upstream.clone(),
             upstream_tls: bind::upstream_tls(&config)?,
@@ -119,23 +109,21 @@ impl House {
             shared: shared.clone(),
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
-            desk: Desk::new(log.clone(), clock.clone(), u32::from_le_bytes(process)),
+            desk,
             metrics: metrics.clone(),
             clock: clock.clone(),
         };
-        let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
-        let certificates = https.and_then(|https| https.certificates);
         Ok(Self {
             welcome,
             roads,
             config,
-            admin_listener,
+            admin_listener: TcpListener::from_std(sockets.admin).map_err(ServeError::Runtime)?,
             workers,
             store,
             shared,
             readiness,
             metrics,
-            certificates,
+            certificates: https.and_then(|https| https.certificates),
             sandbox,
             log,
             clock,
@@ -181,6 +169,41 @@ impl House {
         }
         Ok(())
     }
+}
+
+/// Opens the ledger, and the metrics that count what it does.
+async fn open_store(
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<(Arc<dyn Store>, Arc<Metrics>), ServeError> {
+    let store = SqliteStore::open(&config.store)?;
+    let names = config.accounts.iter().map(|account| account.name.clone()).collect();
+    let metrics = Metrics::new(clock.now(), names, store.counts());
+    metrics.abandoned(give_up_abandoned(&store, clock).await?);
+    Ok((Arc::new(store), metrics))
+}
+
+/// Tells the calls of this process from those of others.
+fn process_number(random: &Random) -> Result<u32, ServeError> {
+    let mut number = [0; 4];
+    random.fill(&mut number)?;
+    Ok(u32::from_le_bytes(number))
+}
+
+fn welcome(
+    sockets: &Sockets,
+    https: Option<&Https>,
+    sandbox: Option<&sandbox::Running>,
+    first_key: Option<ApiKey>,
+) -> Result<Welcome, ServeError> {
+    Ok(Welcome {
+        http: bind::address(&sockets.http)?,
+        https: sockets.https.as_ref().map(bind::address).transpose()?,
+        admin: bind::address(&sockets.admin)?,
+        sandbox: sandbox.map(|running| running.addr),
+        ca_file: https.and_then(|https| https.ca_file.clone()),
+        first_key,
+    })
 }
 
 /// A load balancer sends calls until it has asked `/ready` again; they are served while it finds out.
