@@ -18,6 +18,9 @@ const FLUSH_EVERY: Duration = Duration::from_millis(50);
 /// and left out. Four times what the busiest worker makes between two flushes.
 const BUFFER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// Room for a usual line.
+const LINE_BYTES: usize = 512;
+
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -114,13 +117,18 @@ impl Waiting {
             self.second = (now.as_seconds(), whole.trim_end_matches(".000000Z").to_owned());
         }
         let (second, out) = (&self.second.1, &mut self.lines);
-        // Writing into memory does not fail.
-        drop(match form {
-            Form::Json => {
-                write!(out, r#"{{"timestamp":"{second}.{micros:06}Z","level":"{level}","message":"call""#)
-            }
-            Form::Text => write!(out, "{second}.{micros:06}Z {level:>5} call"),
-        });
+        out.reserve(LINE_BYTES);
+        let (before, between, after): (&str, &str, &str) = match form {
+            Form::Json => (r#"{"timestamp":""#, r#"Z","level":""#, r#"","message":"call""#),
+            Form::Text => ("", if level == Level::ERROR { "Z " } else { "Z  " }, " call"),
+        };
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(second.as_bytes());
+        out.push(b'.');
+        put_padded(out, micros.unsigned_abs(), 6);
+        out.extend_from_slice(between.as_bytes());
+        out.extend_from_slice(level.as_str().as_bytes());
+        out.extend_from_slice(after.as_bytes());
     }
 }
 
@@ -157,8 +165,10 @@ impl Line<'_> {
     /// A field in milliseconds, with three decimals: a poll takes less than one.
     pub fn millis(&mut self, name: &str, value: Duration) {
         self.name(name);
-        let micros = value.as_micros();
-        drop(write!(self.out, "{}.{:03}", micros / 1000, micros % 1000));
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        put_padded(self.out, micros / 1000, 1);
+        self.out.push(b'.');
+        put_padded(self.out, micros % 1000, 3);
     }
 
     fn name(&mut self, name: &str) {
@@ -174,6 +184,19 @@ impl Line<'_> {
     fn end(&mut self) {
         self.out.extend_from_slice(if self.form == Form::Json { b"}\n" } else { b"\n" });
     }
+}
+
+/// Writes a number with zeros before it until it has `width` digits.
+fn put_padded(out: &mut Vec<u8>, mut number: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    while number > 0 {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    let first = first.min(digits.len() - width);
+    out.extend_from_slice(&digits[first..]);
 }
 
 /// Whether a byte needs no quotes in a line for people.

@@ -105,10 +105,12 @@ impl ApiKey {
         self.kind
     }
 
-    /// Its SHA-256, by which the store knows it.
+    /// Its digest, by which the store knows it: the SHA-256 of what follows `fr_`. Without those three letters, which
+    /// all keys share, it is one block to hash and not two, at each call.
     pub fn digest(&self) -> KeyDigest {
+        let told_apart = self.expose().strip_prefix("fr_").unwrap_or(self.expose());
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, self.expose().as_bytes()).as_ref());
+        bytes.copy_from_slice(digest(&SHA256, told_apart.as_bytes()).as_ref());
         KeyDigest(bytes)
     }
 
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(key.kind(), KeyKind::Live);
         assert_eq!(
             hex::encode(key.digest().0),
-            "1f4afec9249278b5aca633fae5869c0f71c6b478b9a4bcfb4b31475e6220013a"
+            "03dbbd68c9ffececaa77f72b096ccd184f1227ad7a120b47195e4365c28cd8f2"
         );
     }
 

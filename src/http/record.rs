@@ -24,18 +24,21 @@ use crate::upstream::UpstreamError;
 pub struct Desk {
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
-    process: u32,
+    /// The process's part of each number, with the hyphen behind it.
+    process: String,
     count: AtomicU64,
 }
 
 impl Desk {
     /// A desk whose numbers begin with this process's part.
     pub fn new(log: Arc<CallLog>, clock: Arc<dyn Clock>, process: u32) -> Arc<Self> {
-        Arc::new(Self { log, clock, process, count: AtomicU64::new(0) })
+        Arc::new(Self { log, clock, process: format!("{process:08x}-"), count: AtomicU64::new(0) })
     }
 
     fn number(&self) -> HeaderValue {
-        let number = format!("{:08x}-{:x}", self.process, self.count.fetch_add(1, Ordering::Relaxed));
+        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let digits = hex::encode(count);
+        let number = [&self.process, digits.trim_start_matches('0')].concat();
         HeaderValue::try_from(number).unwrap_or(HeaderValue::from_static("-"))
     }
 }

@@ -37,7 +37,7 @@ impl Site {
         };
         let host = checked(host)?;
         let scheme = forwarded.proto.unwrap_or(if secure { "https" } else { "http" });
-        let base = settings.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}"));
+        let base = settings.public_url.clone().unwrap_or_else(|| [scheme, "://", host].concat());
         Ok(Self { role: role(&settings.hosts, host), base })
     }
 }

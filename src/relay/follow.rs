@@ -28,7 +28,7 @@ impl Relay {
         notes.endpoint = Some(job.call.endpoint.clone());
         let account = self.shared.accounts.named(&job.call.account)?;
         let addresses = self.addresses(&inbound.base);
-        let path = format!("/{}/requests/{request_id}{}", job.call.app_base, what.as_suffix());
+        let path = ["/", &*job.call.app_base, "/requests/", request_id.as_str(), what.as_suffix()].concat();
         let to = Target {
             host: Host::Queue,
             method: method(what),

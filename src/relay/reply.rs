@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 
 use super::refusal::Refusal;
 use crate::fal::{Addresses, Inflate, InflateError, Rewriter};
@@ -107,11 +107,7 @@ pub(super) fn unchanged(parts: Parts, body: Bytes) -> Reply {
 /// Reads a short answer whole and inflates it when it came compressed.
 pub(super) async fn read_envelope(response: Response<ResponseBody>) -> Result<(Parts, Bytes), Refusal> {
     let (mut parts, body) = response.into_parts();
-    let bytes = Limited::new(body.hurry(), ENVELOPE_MAX_BYTES)
-        .collect()
-        .await
-        .map_err(|error| Refusal::BadAnswer(error.to_string()))?
-        .to_bytes();
+    let bytes = read_whole(body.hurry()).await?;
     if !is_gzip(&parts.headers) {
         return Ok((parts, bytes));
     }
@@ -119,6 +115,20 @@ pub(super) async fn read_envelope(response: Response<ResponseBody>) -> Result<(P
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(inflated.len()));
     Ok((parts, inflated))
+}
+
+/// Reads a bounded body. Nearly always it comes in one piece, which is passed on as it is.
+async fn read_whole(mut body: ResponseBody) -> Result<Bytes, Refusal> {
+    let mut bytes = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::BadAnswer(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > ENVELOPE_MAX_BYTES {
+            return Err(Refusal::BadAnswer("the answer is longer than an envelope may be".into()));
+        }
+        bytes = if bytes.is_empty() { data } else { [bytes, data].concat().into() };
+    }
+    Ok(bytes)
 }
 
 fn inflate_whole(mut compressed: &[u8]) -> Result<Bytes, Refusal> {

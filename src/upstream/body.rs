@@ -282,12 +282,15 @@ pub struct ResponseBody {
     limits: AnswerLimits,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
+    /// Whether all of it must come within `limits.whole`, and the time that is left, once it is waited for.
+    hurried: bool,
     deadline: Option<Sleep>,
 }
 
 impl ResponseBody {
     pub(super) fn new(source: Incoming, lease: Lease, limits: AnswerLimits, clock: Arc<dyn Clock>) -> Self {
-        let mut body = Self { source, lease: Some(lease), limits, clock, silence: None, deadline: None };
+        let (lease, silence, deadline) = (Some(lease), None, None);
+        let mut body = Self { source, lease, limits, clock, silence, hurried: false, deadline };
         body.release_at_end();
         body
     }
@@ -295,16 +298,17 @@ impl ResponseBody {
     /// Bounds the time until the body's end, for a reader who waits for all of it: a drip keeps silence away and could
     /// go on for ever.
     pub fn hurry(mut self) -> Self {
-        self.deadline = Some(self.clock.sleep(self.limits.whole));
+        self.hurried = true;
         self
     }
 
     /// Why a read whose time is over fails.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
+        let whole = self.limits.whole;
+        if self.hurried
+            && self.deadline.get_or_insert_with(|| self.clock.sleep(whole)).as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(format!("it was not whole after {} ms", self.limits.whole.as_millis()));
+            return Poll::Ready(format!("it was not whole after {} ms", whole.as_millis()));
         }
         let silence = self.silence.get_or_insert_with(|| self.clock.sleep(self.limits.idle));
         ready!(silence.as_mut().poll(cx));

@@ -54,7 +54,7 @@ impl Origin {
 
     /// Puts the host's prefix before a path.
     pub(super) fn target(&self, path_and_query: &str) -> Result<uri::PathAndQuery, http::Error> {
-        Ok(uri::PathAndQuery::try_from(format!("{}{path_and_query}", self.prefix))?)
+        Ok(uri::PathAndQuery::try_from([self.prefix.as_str(), path_and_query].concat())?)
     }
 
     /// Writes the target in the form of the connection's version: HTTP/1 names the host in a field, HTTP/2 in the URI.
