@@ -89,7 +89,6 @@ pub struct Front {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     numbers: Arc<Numbers>,
-    counts: Arc<Worker>,
 }
 
 impl Front {
@@ -100,21 +99,20 @@ impl Front {
         settings: Arc<Settings>,
         clock: Arc<dyn Clock>,
         numbers: Arc<Numbers>,
-        counts: Arc<Worker>,
     ) -> Self {
-        Self { relay, readiness, settings, clock, numbers, counts }
+        Self { relay, readiness, settings, clock, numbers }
     }
 
     /// Where this worker counts.
     pub(super) fn counts(&self) -> &Arc<Worker> {
-        &self.counts
+        self.relay.counts()
     }
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
         let id = self.numbers.next();
         let mut record =
-            Record::new(id.clone(), request.method().clone(), self.clock.clone(), self.counts.clone());
+            Record::new(id.clone(), request.method().clone(), self.clock.clone(), self.counts().clone());
         let reply = match self.route(request, peer, secure, &mut record.notes).await {
             Ok(reply) => reply,
             Err(refusal) => {

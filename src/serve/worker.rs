@@ -82,14 +82,13 @@ impl Workers {
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
         let (tasks, counts) = (TaskTracker::new(), self.metrics.worker());
         let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.clock, &counts)?;
-        let relay = Relay::new(self.shared.clone(), upstream, tasks.clone(), counts.clone());
+        let relay = Relay::new(self.shared.clone(), upstream, tasks.clone(), counts);
         let front = Front::new(
             relay,
             self.readiness.clone(),
             self.settings.clone(),
             self.clock.clone(),
             self.numbers.clone(),
-            counts,
         );
         let doors = self.doors()?;
         let (settings, clock, capacity) = (self.settings.clone(), self.clock.clone(), self.capacity.clone());
