@@ -44,6 +44,18 @@ compare *args:
 instructions *args:
     benches/compare/instructions {{ args }}
 
-# The container image.
+# Makes the list of keys in docs/configuration.md from config/fal-relay.toml.
+docs:
+    UPDATE_DOCS=1 cargo nextest run --locked --lib config::tests::documented
+
+# The container image, with docker or, without an engine, buildah.
 image tag="fal-relay":
-    docker build --tag {{ tag }} .
+    deploy/build-image --tag {{ tag }}
+
+# Runs the image's root file system as a container would, and the curl story against it.
+try-image *root:
+    deploy/try-image {{ root }}
+
+# Restarts relays behind HAProxy under load. Needs haproxy, openssl and a release build.
+drill-restart *args:
+    deploy/drill-restart {{ args }}

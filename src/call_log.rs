@@ -4,7 +4,7 @@
 //! rest of a poll. So lines are put together here, and leave whole: none is ever cut by another. What a crash can lose
 //! is the last moment's lines; what was paid for is in the ledger, not here.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -135,6 +135,13 @@ impl Line<'_> {
         }
     }
 
+    /// A field with a text, when there is one.
+    pub fn text_if_any(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
     /// A field with a whole number.
     pub fn number(&mut self, name: &str, value: u64) {
         self.name(name);
@@ -178,13 +185,10 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The process's standard error, where all logs go.
-pub fn standard_error() -> Box<dyn Write + Send> {
-    Box::new(io::stderr())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::clock::HandClock;
 

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-
 /// The system's generator did not give bytes. Nothing that needs a secret may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system's random generator gave no bytes")]
@@ -15,7 +13,8 @@ pub struct Random(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    System(SystemRandom),
+    /// The kernel's. A library's own generator first gathers entropy of its own, for a tenth of a second.
+    System,
     /// Repeatable, and not secret: SplitMix64 from a seed.
     Seeded(Arc<Mutex<u64>>),
 }
@@ -23,7 +22,7 @@ enum Source {
 impl Random {
     /// The system's cryptographic generator.
     pub fn system() -> Self {
-        Self(Source::System(SystemRandom::new()))
+        Self(Source::System)
     }
 
     /// A repeatable generator for tests and simulations; never for secrets.
@@ -32,9 +31,10 @@ impl Random {
     }
 
     /// Fills `bytes`.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where chance enters the program")]
     pub fn fill(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
         match &self.0 {
-            Source::System(system) => system.fill(bytes).map_err(|_| NoRandomness),
+            Source::System => getrandom::fill(bytes).map_err(|_| NoRandomness),
             Source::Seeded(state) => {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 for chunk in bytes.chunks_mut(8) {

@@ -16,13 +16,13 @@
 //! | `request_bytes`, `response_bytes` | bytes of the bodies, as they were relayed |
 //! | `upstream_ms` | milliseconds until fal's head had come |
 //! | `total_ms` | milliseconds until the client had the last byte, or was gone |
-//! | `outcome` | how the answer ended when it was not by its end: the client left, fal broke off … |
-//! | `client` | the client's address, from a trusted proxy where there is one |
-//! | `listener` | relay, https, admin or sandbox |
-//! | `address` | where something listens |
-//! | `error` | what went wrong, in a sentence without secrets |
+//! | `id` | the call's number, which its answer carries as `x-relay-request-id` |
+//! | `complete` | whether the client got the whole answer |
+//! | `error` | what went wrong: of a call, the type that its answer names; else a sentence without secrets |
+//! | `cause` | what was behind a call's error |
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -30,6 +30,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::call_log::{CallLog, Form};
+use crate::clock::Clock;
 
 /// Libraries that tell more than an operator asks for. They are heard from `warn` up.
 const NOISY: [&str; 8] =
@@ -72,17 +75,28 @@ pub fn start(settings: &Settings) -> Result<(), AlreadyStarted> {
     Ok(subscriber(settings, io::stderr().is_terminal(), io::stderr).try_init()?)
 }
 
+/// The log of calls, beside the others and in their form.
+pub fn call_log(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<CallLog> {
+    let form = if settings.is_json(io::stderr().is_terminal()) { Form::Json } else { Form::Text };
+    CallLog::new(form, settings.level, clock, Box::new(io::stderr()))
+}
+
+impl Settings {
+    fn is_json(&self, terminal: bool) -> bool {
+        match self.format {
+            Format::Auto => !terminal,
+            Format::Text => false,
+            Format::Json => true,
+        }
+    }
+}
+
 fn subscriber<W>(settings: &Settings, terminal: bool, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let json = match settings.format {
-        Format::Auto => !terminal,
-        Format::Text => false,
-        Format::Json => true,
-    };
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let lines = match (json, terminal) {
+    let lines = match (settings.is_json(terminal), terminal) {
         (true, _) => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
         // On a terminal the layer itself decides about colours: it respects NO_COLOR.
         (false, true) => lines.boxed(),
@@ -98,7 +112,7 @@ fn targets(level: Level) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tracing::{debug, info, warn};
 

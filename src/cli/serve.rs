@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Place, welcome};
 use crate::clock::{Clock, SystemClock};
 use crate::random::Random;
-use crate::serve::House;
+use crate::serve::{Given, House};
 use crate::{sandbox, telemetry};
 
 /// Runs the relay.
@@ -20,10 +20,17 @@ pub(super) async fn serve(place: &Place, out: &mut impl Write) -> anyhow::Result
         tracing::warn!("{notice}");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let log = telemetry::call_log(&config.log, clock.clone());
     let stop = stop_on_signal()?;
-    let house = House::build(config, place.sandbox, clock, Random::system()).await?;
+    survive_file_size_limits()?;
+    let house = House::build(config, place.sandbox, Given { log, clock, random: Random::system() }).await?;
     welcome::print(&house.welcome, place.sandbox, out)?;
-    Ok(house.run(stop).await?)
+    let roads = house.roads.clone();
+    house.run(stop).await?;
+    if place.sandbox {
+        welcome::print_farewell(roads.connections(), out)?;
+    }
+    Ok(())
 }
 
 /// Runs the simulated fal alone.
@@ -37,6 +44,17 @@ pub(super) async fn sandbox(place: &Place, out: &mut impl Write) -> anyhow::Resu
     welcome::print_sandbox(&running.base_url, out)?;
     stop.cancelled().await;
     running.shutdown().await;
+    Ok(())
+}
+
+/// The signal that a process gets when a file may not grow (`LimitFSIZE=`, `ulimit -f`): the same number on Linux for
+/// x86 and ARM, on macOS and on the BSDs.
+const SIGXFSZ: i32 = 25;
+
+/// Makes a file-size limit what a full disk is, a write that fails, instead of the process's end. A handler that was
+/// once asked for stays.
+fn survive_file_size_limits() -> anyhow::Result<()> {
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::doctor::lines::{self, KEY_PLACEHOLDER, Site};
 use super::health::reachable;
 use crate::serve::Welcome;
+use crate::upstream::ConnectionCounts;
 
 /// Tells a newcomer everything that the next command needs.
 pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> io::Result<()> {
@@ -43,6 +44,16 @@ pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> i
     };
     writeln!(out, "\nMore keys: fal-relay key create{flag} --tenant NAME\n")?;
     lines(welcome, key, out)?;
+    out.flush()
+}
+
+/// Tells at the end of `serve --sandbox` that it kept its word.
+pub(super) fn print_farewell(connections: ConnectionCounts, out: &mut impl Write) -> io::Result<()> {
+    let ConnectionCounts { here, beyond, refused } = connections;
+    writeln!(
+        out,
+        "\nCalls beyond this machine: {beyond}. Connections to the simulated fal: {here}; refused to other machines: {refused}."
+    )?;
     out.flush()
 }
 

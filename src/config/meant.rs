@@ -31,7 +31,12 @@ impl Reader<'_> {
             head_timeout: self.seconds("server.head_timeout_seconds"),
             keep_alive: self.seconds("server.keep_alive_seconds"),
             body_idle: self.seconds("server.body_idle_seconds"),
+            body_min_bytes_per_second: NonZeroU32::new(
+                self.number("server.body_min_bytes_per_second", 1..=1_000_000_000),
+            )
+            .unwrap_or(NonZeroU32::MIN),
             write_idle: self.seconds("server.write_idle_seconds"),
+            drain_delay: self.seconds_or_none("server.drain_delay_seconds"),
             drain: self.seconds("server.drain_seconds"),
             // The lower bound is hyper's smallest buffer.
             max_head_bytes: self.number("server.max_head_bytes", 8192..=16 * 1024 * 1024),
@@ -83,6 +88,7 @@ impl Reader<'_> {
             pool_idle: self.seconds("upstream.pool_idle_seconds"),
             pool_max_idle: self.number("upstream.pool_max_idle", 0..=MAX_COUNT),
             http2: self.switch("upstream.http2"),
+            loopback_only: self.said.sandbox,
         }
     }
 

@@ -70,6 +70,11 @@ impl Reader<'_> {
         Duration::from_secs(self.number(key, 1..=MAX_WAIT.as_secs().cast_signed()))
     }
 
+    /// A wait in whole seconds that may be left out.
+    pub(super) fn seconds_or_none(&mut self, key: &str) -> Duration {
+        Duration::from_secs(self.number(key, 0..=MAX_WAIT.as_secs().cast_signed()))
+    }
+
     /// A wait in milliseconds.
     pub(super) fn millis(&mut self, key: &str) -> Duration {
         Duration::from_millis(self.number(key, 1..=MAX_WAIT.as_secs().cast_signed() * 1000))

@@ -7,9 +7,11 @@ use super::said::{Entry, Said, Value};
 use super::{Config, Origin, values};
 
 impl Config {
-    /// Sends everything that would go to fal to the sandbox at `base_url` instead.
-    pub fn point_at_sandbox(&mut self, base_url: &str) {
-        let face = |name: &str| face(base_url.trim_end_matches('/'), name);
+    /// Sends everything that would go to fal to the sandbox that listens at `listen` instead. It is reached on this
+    /// machine, under whatever address `named` it names itself in its answers.
+    pub fn point_at_sandbox(&mut self, listen: SocketAddr, named: &str) {
+        let base = base_of(listen);
+        let face = |name: &str| face(&base, name);
         self.upstream.queue_url = face("queue");
         self.upstream.run_url = face("run");
         self.upstream.rest_url = face("rest");
@@ -17,7 +19,7 @@ impl Config {
         self.upstream.cdn_url = face("cdn");
         self.upstream.ws_url = face("ws");
         self.upstream.jwks_url = face("jwks");
-        self.upstream.queue_aliases = aliases(self.sandbox.public_url.as_deref());
+        self.upstream.queue_aliases = aliases(Some(named).filter(|named| *named != base));
     }
 }
 

@@ -8,7 +8,8 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, reque
 use hyper::body::Incoming;
 use serde_json::json;
 
-use super::record::{Numbers, Record, Recorded};
+use super::door;
+use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
@@ -20,6 +21,8 @@ use crate::store::CallKind;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// Keeps HTML of a model's making from acting in the relay's name: no scripts, no forms, an origin of its own.
+const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 /// Joins an answer with its log line, also where fal gave no id.
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
 
@@ -82,25 +85,17 @@ impl Readiness {
 }
 
 /// The relay listener's service, one for each worker.
-#[derive(Clone)]
 pub struct Front {
     relay: Relay,
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
-    clock: Arc<dyn Clock>,
-    numbers: Arc<Numbers>,
+    desk: Arc<Desk>,
 }
 
 impl Front {
     /// The service over a worker's relay.
-    pub fn new(
-        relay: Relay,
-        readiness: Arc<Readiness>,
-        settings: Arc<Settings>,
-        clock: Arc<dyn Clock>,
-        numbers: Arc<Numbers>,
-    ) -> Self {
-        Self { relay, readiness, settings, clock, numbers }
+    pub fn new(relay: Relay, readiness: Arc<Readiness>, settings: Arc<Settings>, desk: Arc<Desk>) -> Self {
+        Self { relay, readiness, settings, desk }
     }
 
     /// Where this worker counts.
@@ -110,21 +105,25 @@ impl Front {
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
-        let id = self.numbers.next();
-        let mut record =
-            Record::new(id.clone(), request.method().clone(), self.clock.clone(), self.counts().clone());
-        let reply = match self.route(request, peer, secure, &mut record.notes).await {
-            Ok(reply) => reply,
-            Err(refusal) => {
-                record.refused(&refusal);
-                refusal::answer(&refusal)
+        let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
+        let reply = match door::check(&request, &self.settings) {
+            Ok(()) => match self.route(request, peer, secure, &mut record.notes).await {
+                Ok(reply) => reply,
+                Err(refusal) => {
+                    record.refused(&refusal);
+                    refusal::answer(&refusal)
+                }
+            },
+            Err(violation) => {
+                record.turned_away(violation.class().1);
+                door::answer(violation)
             }
         };
         let (mut parts, body) = reply.into_parts();
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            parts.headers.insert(X_RELAY_REQUEST_ID, id);
-        }
+        // Beside fal's own, if it has one: a browser obeys all of them.
+        parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id.clone());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
     }
@@ -153,6 +152,7 @@ impl Front {
             body,
             base: site.base,
             body_idle: self.settings.body_idle,
+            body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
         self.carry(caller, call.map_err(refuse)?, inbound, notes).await
     }

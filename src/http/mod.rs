@@ -6,16 +6,19 @@
 //! [`crate::fal::parse`] is the relay listener's router. The admin listener is an axum router like any other.
 
 mod admin;
+mod connection;
+mod door;
 mod front;
-mod guard;
+mod gate;
 mod listen;
 mod record;
 mod refusal;
 mod settings;
 mod site;
+mod traffic;
 
 pub use admin::admin_router;
 pub use front::{Front, Readiness};
 pub use listen::{Capacity, Door, serve};
-pub use record::Numbers;
+pub use record::Desk;
 pub use settings::{Hosts, Settings};

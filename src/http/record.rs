@@ -7,63 +7,71 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use tracing::Level;
 
 use super::refusal;
+use crate::call_log::{CallLog, Line};
 use crate::clock::Clock;
+use crate::ids::{AccountName, RequestId};
 use crate::metrics::{self, EndedCall, Worker};
 use crate::relay::{Fault, Notes, Refusal, ReplyBody};
 use crate::upstream::UpstreamError;
 
-/// Numbers the calls of this process: a part that differs from process to process, and a count.
-pub struct Numbers {
+/// Where the calls of this process are written down: each with a number, of which one part differs from process to
+/// process and the other counts.
+pub struct Desk {
+    log: Arc<CallLog>,
+    clock: Arc<dyn Clock>,
     process: u32,
     count: AtomicU64,
 }
 
-impl Numbers {
-    /// Numbers that begin with this process's part.
-    pub fn new(process: u32) -> Arc<Self> {
-        Arc::new(Self { process, count: AtomicU64::new(0) })
+impl Desk {
+    /// A desk whose numbers begin with this process's part.
+    pub fn new(log: Arc<CallLog>, clock: Arc<dyn Clock>, process: u32) -> Arc<Self> {
+        Arc::new(Self { log, clock, process, count: AtomicU64::new(0) })
     }
 
-    pub(super) fn next(&self) -> String {
-        format!("{:08x}-{:x}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
+    fn number(&self) -> HeaderValue {
+        let number = format!("{:08x}-{:x}", self.process, self.count.fetch_add(1, Ordering::Relaxed));
+        HeaderValue::try_from(number).unwrap_or(HeaderValue::from_static("-"))
     }
 }
 
 /// What is known of a call while its answer goes out.
 pub(super) struct Record {
-    id: String,
+    /// The call's number.
+    pub(super) id: HeaderValue,
     pub(super) notes: Notes,
     method: Method,
     start: Duration,
-    clock: Arc<dyn Clock>,
     status: StatusCode,
     fault: Option<Fault>,
     error: Option<&'static str>,
     cause: Option<String>,
     response_bytes: u64,
     complete: bool,
+    desk: Arc<Desk>,
     counts: Arc<Worker>,
 }
 
 impl Record {
-    pub(super) fn new(id: String, method: Method, clock: Arc<dyn Clock>, counts: Arc<Worker>) -> Self {
+    pub(super) fn new(method: Method, desk: Arc<Desk>, counts: Arc<Worker>) -> Self {
         counts.call_began();
         Self {
-            id,
+            id: desk.number(),
             notes: Notes::default(),
             method,
-            start: clock.elapsed(),
-            clock,
+            start: desk.clock.elapsed(),
             status: StatusCode::OK,
             fault: None,
             error: None,
             cause: None,
             response_bytes: 0,
             complete: false,
+            desk,
             counts,
         }
     }
@@ -75,9 +83,15 @@ impl Record {
         self.cause = refusal.cause();
     }
 
+    /// Keeps why a request was not even looked at.
+    pub(super) fn turned_away(&mut self, error: &'static str) {
+        self.fault = Some(Fault::Client);
+        self.error = Some(error);
+    }
+
     /// Counts the call and writes its line.
     fn end(&self) {
-        let total = self.clock.elapsed().saturating_sub(self.start);
+        let total = self.desk.clock.elapsed().saturating_sub(self.start);
         let request_bytes = self.notes.body.as_ref().map(|body| body.bytes());
         self.counts.call_ended(&EndedCall {
             route: self.notes.route,
@@ -96,34 +110,41 @@ impl Record {
 
     /// Writes the line. A level above INFO asks the operator to look: WARN for fal's faults, ERROR for the relay's.
     fn write(&self, total: Duration, request_bytes: Option<u64>) {
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    id = self.id,
-                    method = %self.method,
-                    route = self.notes.route.as_str(),
-                    tenant = self.notes.tenant.as_deref(),
-                    key_id = self.notes.key_id.map(|id| id.0),
-                    endpoint = self.notes.endpoint.as_deref(),
-                    request_id = self.notes.request_id.as_ref().map(tracing::field::display),
-                    account = self.notes.account.as_ref().map(tracing::field::display),
-                    status = self.status.as_u16(),
-                    request_bytes,
-                    response_bytes = self.response_bytes,
-                    complete = self.complete,
-                    upstream_ms = self.notes.upstream.map(millis),
-                    total_ms = millis(total),
-                    error = self.error,
-                    cause = self.cause,
-                    "call"
-                )
-            };
+        let level = match self.fault {
+            None | Some(Fault::Client) => Level::INFO,
+            Some(Fault::Fal) => Level::WARN,
+            Some(Fault::Relay) => Level::ERROR,
+        };
+        self.desk.log.write(level, |line| {
+            line.text("id", self.id.to_str().unwrap_or_default());
+            line.text("method", self.method.as_str());
+            self.write_notes(line);
+            line.number("status", self.status.as_u16().into());
+            if let Some(bytes) = request_bytes {
+                line.number("request_bytes", bytes);
+            }
+            line.number("response_bytes", self.response_bytes);
+            line.flag("complete", self.complete);
+            if let Some(upstream) = self.notes.upstream {
+                line.millis("upstream_ms", upstream);
+            }
+            line.millis("total_ms", total);
+            let told = [("error", self.error), ("cause", self.cause.as_deref())];
+            told.into_iter().for_each(|(name, value)| line.text_if_any(name, value));
+        });
+    }
+
+    /// What the stations of the call's journey noted.
+    fn write_notes(&self, line: &mut Line<'_>) {
+        let notes = &self.notes;
+        line.text("route", notes.route.as_str());
+        line.text_if_any("tenant", notes.tenant.as_deref());
+        if let Some(key_id) = notes.key_id {
+            line.number("key_id", key_id.0.unsigned_abs());
         }
-        match self.fault {
-            None | Some(Fault::Client) => line!(info),
-            Some(Fault::Fal) => line!(warn),
-            Some(Fault::Relay) => line!(error),
-        }
+        line.text_if_any("endpoint", notes.endpoint.as_deref());
+        line.text_if_any("request_id", notes.request_id.as_ref().map(RequestId::as_str));
+        line.text_if_any("account", notes.account.as_ref().map(AccountName::as_str));
     }
 }
 
@@ -135,11 +156,6 @@ fn counted(fault: Option<Fault>, status: StatusCode) -> metrics::Fault {
         Some(Fault::Relay) => metrics::Fault::Relay,
         Some(Fault::Fal) => metrics::Fault::Fal,
     }
-}
-
-/// Milliseconds with three decimals: polls take less than one.
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 /// An answer's body that writes the call's line when it has ended or is dropped.

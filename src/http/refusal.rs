@@ -26,6 +26,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         Refusal::AccountUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "account_unavailable"),
         Refusal::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        Refusal::Resting(_) => (StatusCode::SERVICE_UNAVAILABLE, "upstream_resting"),
         Refusal::NoAnswer(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         Refusal::BadAnswer(_) => (StatusCode::BAD_GATEWAY, "upstream_bad_answer"),
         // Not 500, which says less, nor a plain 502 or 504, which JavaScript's client answers by sending again.
@@ -56,6 +57,9 @@ pub(super) fn answer(refusal: &Refusal) -> Reply {
         }
         Refusal::OutcomeUnknown(_) => {
             headers.insert(X_FAL_REQUEST_TIMEOUT_TYPE, HeaderValue::from_static("user"));
+        }
+        Refusal::Resting(_) => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Refusal::AccountUnavailable | Refusal::Store(_) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

@@ -31,9 +31,13 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// How long a request body may pause.
     pub body_idle: Duration,
+    /// The pace that a request body must keep between its pauses.
+    pub body_min_bytes_per_second: NonZeroU32,
     /// How long a client may take nothing of an answer that is ready for it.
     pub write_idle: Duration,
-    /// How long calls under way may go on after a stop signal.
+    /// How long new calls are still served after a stop signal, while the relay says that it is not ready.
+    pub drain_delay: Duration,
+    /// How long calls under way may go on after that.
     pub drain: Duration,
     /// The largest request head.
     pub max_head_bytes: usize,
@@ -74,7 +78,9 @@ impl Default for Settings {
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             body_idle: Duration::from_secs(20),
+            body_min_bytes_per_second: NonZeroU32::MIN.saturating_add(1023),
             write_idle: Duration::from_secs(60),
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(30),
             max_head_bytes: 32 * 1024,
             max_headers: 100,

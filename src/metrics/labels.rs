@@ -141,6 +141,10 @@ labels! {
         Cut = "cut",
         /// The tenant's own body did not arrive whole.
         ClientBody = "client_body",
+        /// The host has failed again and again; the call failed at once and nothing was sent.
+        Resting = "resting",
+        /// The request cannot be written as HTTP.
+        Unsendable = "unsendable",
     }
 }
 

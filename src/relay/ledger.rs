@@ -2,6 +2,7 @@
 //! exactly one verdict. One that is dropped, because its task was, ends as unknown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -12,7 +13,12 @@ use crate::clock::Clock;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, CallId};
 use crate::metrics::{LedgerVerb, Worker};
-use crate::store::{CallKind, NewCall, Release, SentCall, Settlement, Store, StoreError};
+use crate::store::{CallKind, NewCall, Release, SentCall, Settlement, Store, StoreError, Verb};
+
+/// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in
+/// all, as long as a drain. Few can wait so, because a disk that takes no outcome takes no new call either.
+const OUTCOME_TRIES: u32 = 60;
+const OUTCOME_PAUSE: Duration = Duration::from_millis(500);
 
 /// Writes calls down. Its tasks outlive the calls that began them, and a drain waits for them.
 #[derive(Clone)]
@@ -67,19 +73,19 @@ impl Ledger {
     pub(super) fn settle(&self, id: CallId, status: u16, billable_units: Option<String>) {
         let settled_at = self.clock.now();
         let settlement = Settlement { status, billable_units, settled_at };
-        self.write(LedgerVerb::Settle, id, move |store| async move {
-            store.settle(id, settlement).await.map(drop)
-        });
+        self.write(LedgerVerb::Settle, id, move |store| store.settle(id, settlement.clone()));
     }
 
     /// Writes without keeping anybody waiting.
-    fn write<F>(&self, name: LedgerVerb, id: CallId, verb: impl FnOnce(Arc<dyn Store>) -> F)
-    where
-        F: Future<Output = Result<(), StoreError>> + Send + 'static,
-    {
-        let (ledger, verb) = (self.clone(), verb(self.store.clone()));
+    fn write(
+        &self,
+        name: LedgerVerb,
+        id: CallId,
+        verb: impl for<'a> Fn(&'a dyn Store) -> Verb<'a, bool> + Send + Sync + 'static,
+    ) {
+        let ledger = self.clone();
         let write = async move {
-            if let Err(error) = ledger.count(name, verb).await {
+            if let Err(error) = ledger.count(name, ledger.insist(verb)).await {
                 tracing::error!(call_id = %id, %error, "a call's outcome could not be written down");
             }
         };
@@ -87,6 +93,17 @@ impl Ledger {
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(write, &runtime);
         }
+    }
+
+    /// Writes again while the disk takes nothing: an outcome that fal has told is told once.
+    async fn insist<T>(&self, verb: impl for<'a> Fn(&'a dyn Store) -> Verb<'a, T>) -> Result<T, StoreError> {
+        for _ in 1..OUTCOME_TRIES {
+            match verb(&*self.store).await {
+                Err(StoreError::Unwritable(_)) => self.clock.sleep(OUTCOME_PAUSE).await,
+                done => return done,
+            }
+        }
+        verb(&*self.store).await
     }
 
     /// Counts what becomes of a change, and how long that takes.
@@ -109,14 +126,15 @@ impl Admitted {
         self.id
     }
 
-    /// fal took the call and gave it an id; when this has answered, that is on the disk.
+    /// fal took the call and gave it an id; when this has answered, that is on the disk. If it cannot be written, the
+    /// call ends as unknown.
     pub(super) async fn sent(mut self, sent: SentCall) -> Result<(), StoreError> {
-        let Some(ledger) = self.ledger.take() else { return Ok(()) };
-        let outcome = ledger.count(LedgerVerb::Sent, ledger.store.sent(self.id, sent)).await;
-        if outcome.is_err() {
-            ledger.counts.outcome_unknown();
-        }
-        outcome
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let id = self.id;
+        let written = ledger.insist(move |store| store.sent(id, sent.clone()));
+        ledger.count(LedgerVerb::Sent, written).await?;
+        self.ledger = None;
+        Ok(())
     }
 
     /// The call ended with this answer.
@@ -131,9 +149,7 @@ impl Admitted {
         if let Some(ledger) = self.ledger.take() {
             let id = self.id;
             let release = Release { status, released_at: ledger.clock.now() };
-            ledger.write(LedgerVerb::Release, id, move |store| async move {
-                store.release(id, release).await.map(drop)
-            });
+            ledger.write(LedgerVerb::Release, id, move |store| store.release(id, release.clone()));
         }
     }
 }
@@ -143,11 +159,7 @@ impl Drop for Admitted {
         if let Some(ledger) = self.ledger.take() {
             let (id, at) = (self.id, ledger.clock.now());
             ledger.counts.outcome_unknown();
-            ledger.write(
-                LedgerVerb::Lose,
-                id,
-                move |store| async move { store.lose(id, at).await.map(drop) },
-            );
+            ledger.write(LedgerVerb::Lose, id, move |store| store.lose(id, at));
         }
     }
 }

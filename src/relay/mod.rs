@@ -56,6 +56,8 @@ pub struct Inbound {
     pub base: String,
     /// How long its body may pause.
     pub body_idle: std::time::Duration,
+    /// The pace that it must keep between its pauses.
+    pub body_min_bytes_per_second: std::num::NonZeroU32,
 }
 
 /// What all workers share: keys, owners, the ledger, the accounts.
@@ -149,7 +151,11 @@ impl Relay {
 
     /// The request to fal that carries this call.
     fn outgoing(&self, to: Target, inbound: Inbound) -> Outgoing {
-        let limits = BodyLimits { max_bytes: self.shared.settings.max_body_bytes, idle: inbound.body_idle };
+        let limits = BodyLimits {
+            max_bytes: self.shared.settings.max_body_bytes,
+            idle: inbound.body_idle,
+            min_bytes_per_second: inbound.body_min_bytes_per_second,
+        };
         let body = match to.method {
             Method::GET => RequestBody::empty(self.shared.clock.clone()),
             _ => RequestBody::new(inbound.body, limits, self.shared.clock.clone()),
@@ -172,6 +178,11 @@ impl Relay {
         notes.upstream = Some(self.shared.clock.elapsed().saturating_sub(start));
         for_client(response.headers_mut());
         accounts::sort(response, account).await
+    }
+
+    /// Refuses a call to a host that rests before anything is written down: an outage costs the ledger nothing.
+    fn check_host(&self, host: Host) -> Result<(), Refusal> {
+        self.upstream.check(host).map_err(Refusal::Resting)
     }
 
     /// Refuses a body that says itself that it is too large, before anything is written down.

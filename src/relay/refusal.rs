@@ -61,6 +61,9 @@ pub enum Refusal {
     /// fal could not be reached. Nothing was sent.
     #[error("fal could not be reached. Nothing was sent; try again.")]
     Unreachable(#[source] UpstreamError),
+    /// fal has not answered for a while. Nothing was sent.
+    #[error("fal does not answer at the moment. Nothing was sent; try again in a second.")]
+    Resting(#[source] UpstreamError),
     /// fal did not answer a question that changes nothing.
     #[error("fal did not answer in time; ask again.")]
     NoAnswer(#[source] UpstreamError),
@@ -95,16 +98,20 @@ impl Refusal {
             | Self::UnknownRoute
             | Self::Method { .. } => Fault::Client,
             Self::AccountUnavailable | Self::Store(_) | Self::Internal(_) => Fault::Relay,
-            Self::Unreachable(_) | Self::NoAnswer(_) | Self::BadAnswer(_) | Self::OutcomeUnknown(_) => {
-                Fault::Fal
-            }
+            Self::Unreachable(_)
+            | Self::Resting(_)
+            | Self::NoAnswer(_)
+            | Self::BadAnswer(_)
+            | Self::OutcomeUnknown(_) => Fault::Fal,
         }
     }
 
     /// What the operator's log should say beyond the sentence for the tenant.
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Unreachable(cause) | Self::NoAnswer(cause) => Some(cause.to_string()),
+            Self::Unreachable(cause) | Self::Resting(cause) | Self::NoAnswer(cause) => {
+                Some(cause.to_string())
+            }
             Self::Store(cause) => Some(cause.to_string()),
             Self::BadAnswer(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) => {
                 Some(cause.clone())
@@ -118,6 +125,8 @@ impl Refusal {
         match error {
             UpstreamError::ClientBody(end) => Self::of_body(end, max_bytes),
             UpstreamError::Connect { .. } => Self::Unreachable(error),
+            UpstreamError::Resting { .. } => Self::Resting(error),
+            UpstreamError::Unsendable(_) => Self::Internal(error.to_string()),
             UpstreamError::Timeout { .. }
             | UpstreamError::Lost { .. }
             | UpstreamError::Garbage { .. }
@@ -130,6 +139,8 @@ impl Refusal {
         match error {
             UpstreamError::ClientBody(end) => Self::of_body(end, max_bytes),
             UpstreamError::Connect { .. } => Self::Unreachable(error),
+            UpstreamError::Resting { .. } => Self::Resting(error),
+            UpstreamError::Unsendable(_) => Self::Internal(error.to_string()),
             UpstreamError::Timeout { .. } => Self::NoAnswer(error),
             UpstreamError::Lost { .. } | UpstreamError::Garbage { .. } | UpstreamError::Cut(_) => {
                 Self::BadAnswer(error.to_string())

@@ -107,7 +107,7 @@ pub(super) fn unchanged(parts: Parts, body: Bytes) -> Reply {
 /// Reads a short answer whole and inflates it when it came compressed.
 pub(super) async fn read_envelope(response: Response<ResponseBody>) -> Result<(Parts, Bytes), Refusal> {
     let (mut parts, body) = response.into_parts();
-    let bytes = Limited::new(body, ENVELOPE_MAX_BYTES)
+    let bytes = Limited::new(body.hurry(), ENVELOPE_MAX_BYTES)
         .collect()
         .await
         .map_err(|error| Refusal::BadAnswer(error.to_string()))?

@@ -22,6 +22,7 @@ impl Relay {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         self.check_length(&inbound.headers)?;
+        self.check_host(Host::Run)?;
         let account = self.shared.accounts.next()?;
         let admitted = self.ledger.hold(caller, &account.name, endpoint, kind).await?;
         let suffix = if kind == CallKind::Stream { "/stream" } else { "" };

@@ -43,6 +43,7 @@ impl Relay {
         inbound: Inbound,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
+        self.check_host(Host::Queue)?;
         let account = self.shared.accounts.next()?;
         let admitted = self.ledger.hold(caller, &account.name, endpoint, CallKind::Queue).await?;
         let addresses = self.addresses(&inbound.base);

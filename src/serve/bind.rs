@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::error::ServeError;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http;
 use crate::tls::{self, Certificates, LocalCa};
 
 /// What the https listener shows.
@@ -49,8 +50,27 @@ pub(super) fn upstream_tls(config: &Config) -> Result<Option<Arc<rustls::ClientC
     Ok(Some(Arc::new(tls::client_config(settings.ca_file.as_deref(), settings.http2)?)))
 }
 
+/// The sockets of a house, all bound.
+pub(super) struct Sockets {
+    pub(super) http: TcpListener,
+    pub(super) https: Option<TcpListener>,
+    pub(super) admin: TcpListener,
+}
+
+impl Sockets {
+    /// Binds them in the order in which the configuration names them.
+    pub(super) fn open(settings: &http::Settings, with_https: bool) -> Result<Self, ServeError> {
+        let http = listen("server.listen", settings.listen)?;
+        let https = match with_https {
+            true => Some(listen("server.https_listen", settings.https_listen)?),
+            false => None,
+        };
+        Ok(Self { http, https, admin: listen("server.admin_listen", settings.admin_listen)? })
+    }
+}
+
 /// A bound socket that every worker can accept from.
-pub(super) fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
     let bind = || -> io::Result<TcpListener> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;

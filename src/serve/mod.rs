@@ -15,19 +15,21 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use bind::{Https, Sockets};
 pub use error::ServeError;
 use worker::Workers;
 
 use crate::admin::{Admin, CreateKey};
+use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{Capacity, Numbers, Readiness, admin_router};
+use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::relay::Shared;
 use crate::store::{SqliteStore, Store};
-use crate::upstream::Account;
+use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
@@ -37,15 +39,29 @@ const FIRST_TENANT: &str = "default";
 pub struct House {
     /// What a newcomer must be told.
     pub welcome: Welcome,
+    /// What is known of the roads to fal.
+    pub roads: Arc<upstream::Shared>,
     config: Config,
     admin_listener: TcpListener,
     workers: Workers,
+    store: Arc<dyn Store>,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
+    log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
+}
+
+/// What a house is given and does not make itself: where it writes calls down, its time and its chance.
+pub struct Given {
+    /// The log of calls.
+    pub log: Arc<CallLog>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Random,
 }
 
 /// Where the house stands, and the key of its first start.
@@ -67,18 +83,10 @@ pub struct Welcome {
 
 impl House {
     /// Opens the store, starts the sandbox when there is one, and binds every listener. Nothing is served yet.
-    pub async fn build(
-        mut config: Config,
-        in_sandbox: bool,
-        clock: Arc<dyn Clock>,
-        random: Random,
-    ) -> Result<Self, ServeError> {
+    pub async fn build(mut config: Config, in_sandbox: bool, given: Given) -> Result<Self, ServeError> {
         config.require_account()?;
-        let store = SqliteStore::open(&config.store)?;
-        let names = config.accounts.iter().map(|account| account.name.clone()).collect();
-        let metrics = Metrics::new(clock.now(), names, store.counts());
-        let store: Arc<dyn Store> = Arc::new(store);
-        metrics.abandoned(give_up_abandoned(&*store, &*clock).await?);
+        let Given { log, clock, random } = given;
+        let (store, metrics) = open_store(&config, &*clock).await?;
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
@@ -86,73 +94,72 @@ impl House {
             Shared::new(config.relay.clone(), &config.upstream, accounts, store.clone(), clock.clone(), kind);
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
-        let http_socket = bind::listen("server.listen", config.server.listen)?;
-        let https_socket = match https.is_some() {
-            true => Some(bind::listen("server.https_listen", config.server.https_listen)?),
-            false => None,
-        };
-        let admin_socket = bind::listen("server.admin_listen", config.server.admin_listen)?;
-        let welcome = Welcome {
-            http: bind::address(&http_socket)?,
-            https: https_socket.as_ref().map(bind::address).transpose()?,
-            admin: bind::address(&admin_socket)?,
-            sandbox: sandbox.as_ref().map(|running| running.addr),
-            ca_file: https.as_ref().and_then(|https| https.ca_file.clone()),
-            first_key: first_key(store, clock.clone(), random.clone(), kind).await?,
-        };
-        let mut process = [0; 4];
-        random.fill(&mut process)?;
+        let sockets = Sockets::open(&config.server, https.is_some())?;
+        let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
+        let first_key = first_key(store.clone(), clock.clone(), random, kind).await?;
+        let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first_key)?;
+        let roads: Arc<upstream::Shared> = Arc::default();
         let workers = Workers {
-            http: http_socket,
-            https: https_socket.zip(https.as_ref().map(|https| https.server.clone())),
+            http: sockets.http,
+            https: sockets.https.zip(https.as_ref().map(|https| https.server.clone())),
             settings: Arc::new(config.server.clone()),
             upstream: config.upstream.clone(),
             upstream_tls: bind::upstream_tls(&config)?,
+            roads: roads.clone(),
             shared: shared.clone(),
             readiness: readiness.clone(),
             capacity: Capacity::new(&config.server),
-            numbers: Numbers::new(u32::from_le_bytes(process)),
+            desk,
             metrics: metrics.clone(),
             clock: clock.clone(),
         };
-        let admin_listener = TcpListener::from_std(admin_socket).map_err(ServeError::Runtime)?;
-        let certificates = https.and_then(|https| https.certificates);
         Ok(Self {
             welcome,
+            roads,
             config,
-            admin_listener,
+            admin_listener: TcpListener::from_std(sockets.admin).map_err(ServeError::Runtime)?,
             workers,
+            store,
             shared,
             readiness,
             metrics,
-            certificates,
+            certificates: https.and_then(|https| https.certificates),
             sandbox,
+            log,
             clock,
         })
     }
 
-    /// Serves until `stop`, then drains: not ready, no new connections, calls under way may finish within
-    /// `server.drain_seconds`.
+    /// Serves until `stop`, then drains: not ready for `server.drain_delay_seconds`, then no new connections, and calls
+    /// under way may finish within `server.drain_seconds`.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
+        let logging = tokio::spawn(self.log.clone().flush_often());
         let reloading = self
             .certificates
             .clone()
             .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
+        let close = CancellationToken::new();
         let admin = tokio::spawn(
             axum::serve(self.admin_listener, admin_router(self.readiness.clone(), self.metrics.clone()))
-                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .with_graceful_shutdown(close.clone().cancelled_owned())
                 .into_future(),
         );
-        let working = self.workers.start(self.config.server.workers, &stop)?;
+        let working = self.workers.start(self.config.server.workers, &close)?;
         stop.cancelled().await;
         self.readiness.drain();
+        leave_balancers_time(self.config.server.drain_delay, &*self.clock).await;
+        close.cancel();
         tracing::info!("draining: no new connections; calls under way may finish");
         if !working.finished(self.config.server.drain, &*self.clock).await {
             tracing::warn!("the drain's time is over; calls that were still under way are cut off");
+            // Another process may have begun on this store already: nobody else would mark them.
+            give_up_abandoned(&*self.store, &*self.clock).await?;
         }
         watching.abort();
+        logging.abort();
+        self.log.flush();
         if let Some(reloading) = reloading {
             reloading.abort();
         }
@@ -164,11 +171,54 @@ impl House {
     }
 }
 
+/// Opens the ledger, and the metrics that count what it does.
+async fn open_store(
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<(Arc<dyn Store>, Arc<Metrics>), ServeError> {
+    let store = SqliteStore::open(&config.store)?;
+    let names = config.accounts.iter().map(|account| account.name.clone()).collect();
+    let metrics = Metrics::new(clock.now(), names, store.counts());
+    metrics.abandoned(give_up_abandoned(&store, clock).await?);
+    Ok((Arc::new(store), metrics))
+}
+
+/// Tells the calls of this process from those of others.
+fn process_number(random: &Random) -> Result<u32, ServeError> {
+    let mut number = [0; 4];
+    random.fill(&mut number)?;
+    Ok(u32::from_le_bytes(number))
+}
+
+fn welcome(
+    sockets: &Sockets,
+    https: Option<&Https>,
+    sandbox: Option<&sandbox::Running>,
+    first_key: Option<ApiKey>,
+) -> Result<Welcome, ServeError> {
+    Ok(Welcome {
+        http: bind::address(&sockets.http)?,
+        https: sockets.https.as_ref().map(bind::address).transpose()?,
+        admin: bind::address(&sockets.admin)?,
+        sandbox: sandbox.map(|running| running.addr),
+        ca_file: https.and_then(|https| https.ca_file.clone()),
+        first_key,
+    })
+}
+
+/// A load balancer sends calls until it has asked `/ready` again; they are served while it finds out.
+async fn leave_balancers_time(delay: std::time::Duration, clock: &dyn Clock) {
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs(), "not ready any more; new calls are served for a while yet");
+        clock.sleep(delay).await;
+    }
+}
+
 /// A process that was killed left rows of which nobody knows whether fal has the call. They are never sent again.
 async fn give_up_abandoned(store: &dyn Store, clock: &dyn Clock) -> Result<u64, ServeError> {
     let lost = store.lose_abandoned(clock.now()).await?;
     if lost > 0 {
-        tracing::warn!(lost, "calls of an earlier process had no outcome; they are marked as unknown");
+        tracing::warn!(lost, "calls of a process that ended had no outcome; they are marked as unknown");
     }
     Ok(lost)
 }
@@ -183,7 +233,7 @@ async fn start_sandbox(
         return Ok(None);
     }
     let running = sandbox::start(config.sandbox.clone(), clock.clone(), random.clone()).await?;
-    config.point_at_sandbox(&running.base_url);
+    config.point_at_sandbox(running.addr, &running.base_url);
     Ok(Some(running))
 }
 

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::ServeError;
 use crate::clock::Clock;
-use crate::http::{self, Capacity, Door, Front, Numbers, Readiness};
+use crate::http::{self, Capacity, Desk, Door, Front, Readiness};
 use crate::metrics::Metrics;
 use crate::relay::{Relay, Shared};
 use crate::upstream::{self, Upstream};
@@ -24,10 +24,11 @@ pub(super) struct Workers {
     pub(super) settings: Arc<http::Settings>,
     pub(super) upstream: upstream::Settings,
     pub(super) upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) roads: Arc<upstream::Shared>,
     pub(super) shared: Arc<Shared>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) capacity: Arc<Capacity>,
-    pub(super) numbers: Arc<Numbers>,
+    pub(super) desk: Arc<Desk>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -81,15 +82,10 @@ impl Workers {
 
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
         let (tasks, counts) = (TaskTracker::new(), self.metrics.worker());
-        let upstream = Upstream::new(&self.upstream, self.upstream_tls.as_ref(), &self.clock, &counts)?;
+        let tls = self.upstream_tls.as_ref();
+        let upstream = Upstream::new(&self.upstream, tls, &self.roads, &self.clock, &counts)?;
         let relay = Relay::new(self.shared.clone(), upstream, tasks.clone(), counts);
-        let front = Front::new(
-            relay,
-            self.readiness.clone(),
-            self.settings.clone(),
-            self.clock.clone(),
-            self.numbers.clone(),
-        );
+        let front = Front::new(relay, self.readiness.clone(), self.settings.clone(), self.desk.clone());
         let doors = self.doors()?;
         let (settings, clock, capacity) = (self.settings.clone(), self.clock.clone(), self.capacity.clone());
         Ok(async move {

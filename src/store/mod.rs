@@ -45,20 +45,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes a billable call down before its first byte leaves. State: held.
     fn hold(&self, call: NewCall) -> Verb<'_, CallId>;
-    /// fal took a queued call and gave it an id. held -> sent. Refused with [`StoreError::Taken`] when another row of
-    /// the same account has that id.
+    /// fal took a queued call and gave it an id. held | unknown -> sent; saying it again changes nothing. Refused with
+    /// [`StoreError::Taken`] when another row of the same account has that id.
     fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()>;
     /// The call ended and what fal said of it is known. held | sent | unknown -> settled; `false` when the row was
     /// already closed, which changes nothing. Like the two verbs below it is refused with [`StoreError::State`] only
     /// when there is no such row.
     fn settle(&self, id: CallId, settlement: Settlement) -> Verb<'_, bool>;
-    /// Nothing can have been billed: the call was refused or never left. held -> released; `false` when the row had
-    /// already moved on.
+    /// Nothing can have been billed: the call was refused or never left. held | unknown -> released; `false` when the
+    /// row had already moved on.
     fn release(&self, id: CallId, release: Release) -> Verb<'_, bool>;
     /// Whether fal took the call is not known; it is never sent again. held -> unknown; `false` as above.
     fn lose(&self, id: CallId, at: Timestamp) -> Verb<'_, bool>;
     /// Marks every row that a stopped process left in `held` before `before` as unknown, lost at `before`; says how
-    /// many.
+    /// many. A process that is still draining loses nothing by it: what it has to say of its calls is still taken.
     fn lose_abandoned(&self, before: Timestamp) -> Verb<'_, u64>;
     /// The queued call behind a request id, if this tenant made it.
     fn owned(&self, tenant: TenantId, request_id: RequestId) -> Verb<'_, Option<OwnedCall>>;

@@ -1,6 +1,8 @@
 //! Bodies on their way: the tenant's request going up, fal's answer coming down. Both stream; neither is ever whole here.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 
 use super::error::UpstreamError;
 use super::pool::Lease;
@@ -32,7 +35,14 @@ pub enum BodyEnd {
 
 /// What is known of a request body while it travels: shared between the body and those who wait for the answer.
 #[derive(Debug)]
-pub struct BodyProgress(Mutex<Progress>);
+pub struct BodyProgress {
+    progress: Mutex<Progress>,
+    informed: AtomicU32,
+    flooded: Notify,
+}
+
+/// Informational answers (1xx) that are borne before the answer. fal sends none or one.
+const INFORMATIONAL_MAX: u32 = 16;
 
 #[derive(Debug)]
 struct Progress {
@@ -43,7 +53,20 @@ struct Progress {
 
 impl BodyProgress {
     fn new(now: Duration) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Progress { bytes: 0, moved_at: now, end: None })))
+        let progress = Mutex::new(Progress { bytes: 0, moved_at: now, end: None });
+        Arc::new(Self { progress, informed: AtomicU32::new(0), flooded: Notify::new() })
+    }
+
+    /// Counts an informational answer.
+    pub(super) fn informed(&self) {
+        if self.informed.fetch_add(1, Ordering::Relaxed) == INFORMATIONAL_MAX {
+            self.flooded.notify_one();
+        }
+    }
+
+    /// Resolves once more informational answers have come than are borne.
+    pub(super) async fn flooded(&self) {
+        self.flooded.notified().await;
     }
 
     /// Bytes read so far.
@@ -62,7 +85,7 @@ impl BodyProgress {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Progress) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -78,6 +101,21 @@ pub struct BodyLimits {
     pub max_bytes: u64,
     /// The longest silence that is borne.
     pub idle: Duration,
+    /// The pace below which all silences together may not fall.
+    pub min_bytes_per_second: NonZeroU32,
+}
+
+/// Silences as long as they may be that are borne in all before the pace counts: a short body has no pace.
+const PAUSES_BEFORE_PACE: u32 = 3;
+
+impl BodyLimits {
+    /// How much longer a body may be waited for of which `bytes` came after waiting for `waited` in all. Only waiting
+    /// counts: while the relay itself holds a body back, its client owes nothing.
+    fn patience(&self, bytes: u64, waited: Duration) -> Duration {
+        let earned = Duration::from_secs(bytes / u64::from(self.min_bytes_per_second.get()));
+        let all = (self.idle * PAUSES_BEFORE_PACE).saturating_add(earned);
+        all.saturating_sub(waited).min(self.idle)
+    }
 }
 
 /// A tenant's request body on its way to fal: counted, hashed, bounded in length and in silence.
@@ -85,9 +123,12 @@ pub struct RequestBody {
     source: Option<Incoming>,
     progress: Arc<BodyProgress>,
     limits: BodyLimits,
-    hash: digest::Context,
+    /// Made at the first byte: most requests have none.
+    hash: Option<digest::Context>,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
+    silent_since: Option<Duration>,
+    waited: Duration,
 }
 
 impl RequestBody {
@@ -98,14 +139,27 @@ impl RequestBody {
 
     /// A body of no bytes.
     pub fn empty(clock: Arc<dyn Clock>) -> Self {
-        Self::start(None, BodyLimits { max_bytes: 0, idle: Duration::ZERO }, clock)
+        Self::start(
+            None,
+            BodyLimits { max_bytes: 0, idle: Duration::ZERO, min_bytes_per_second: NonZeroU32::MIN },
+            clock,
+        )
     }
 
     fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
-        let hash = digest::Context::new(&digest::SHA256);
-        let mut body = Self { source, progress, limits, hash, clock, silence: None };
-        if body.is_end_stream() {
+        let sent = source.is_some();
+        let mut body = Self {
+            source,
+            progress,
+            limits,
+            hash: None,
+            clock,
+            silence: None,
+            silent_since: None,
+            waited: Duration::ZERO,
+        };
+        if sent && body.is_end_stream() {
             body.complete();
         }
         body
@@ -119,6 +173,9 @@ impl RequestBody {
     fn take(&mut self, data: &Bytes) -> Result<(), BodyEnd> {
         self.silence = None;
         let now = self.clock.elapsed();
+        if let Some(since) = self.silent_since.take() {
+            self.waited += now.saturating_sub(since);
+        }
         let bytes = self.progress.with(|progress| {
             progress.bytes += data.len() as u64;
             progress.moved_at = now;
@@ -127,7 +184,7 @@ impl RequestBody {
         if bytes > self.limits.max_bytes {
             return Err(BodyEnd::TooLarge);
         }
-        self.hash.update(data);
+        self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
         if self.is_end_stream() {
             self.complete();
         }
@@ -135,8 +192,9 @@ impl RequestBody {
     }
 
     fn complete(&mut self) {
+        let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
         let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hash.clone().finish().as_ref());
+        sha256.copy_from_slice(hash.finish().as_ref());
         self.conclude(BodyEnd::Complete { sha256 });
     }
 
@@ -156,8 +214,12 @@ impl RequestBody {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (clock, idle) = (&self.clock, self.limits.idle);
-        self.silence.get_or_insert_with(|| clock.sleep(idle)).as_mut().poll(cx)
+        if self.silence.is_none() {
+            self.silent_since = Some(self.clock.elapsed());
+            let patience = self.limits.patience(self.progress.bytes(), self.waited);
+            self.silence = Some(self.clock.sleep(patience));
+        }
+        self.silence.as_mut().map_or(Poll::Pending, |silence| silence.as_mut().poll(cx))
     }
 }
 
@@ -203,21 +265,50 @@ impl Body for RequestBody {
     }
 }
 
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerLimits {
+    /// The longest silence that is borne.
+    pub(super) idle: Duration,
+    /// The longest time for an answer that is read whole before it goes on.
+    pub(super) whole: Duration,
+}
+
 /// fal's answer on its way to the tenant. At its end the connection goes back to the pool; dropped before, the
 /// connection is dropped too, which is how fal learns that nobody listens any more.
 pub struct ResponseBody {
     source: Incoming,
     lease: Option<Lease>,
-    idle: Duration,
+    limits: AnswerLimits,
     clock: Arc<dyn Clock>,
     silence: Option<Sleep>,
+    deadline: Option<Sleep>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(source: Incoming, lease: Lease, idle: Duration, clock: Arc<dyn Clock>) -> Self {
-        let mut body = Self { source, lease: Some(lease), idle, clock, silence: None };
+    pub(super) fn new(source: Incoming, lease: Lease, limits: AnswerLimits, clock: Arc<dyn Clock>) -> Self {
+        let mut body = Self { source, lease: Some(lease), limits, clock, silence: None, deadline: None };
         body.release_at_end();
         body
+    }
+
+    /// Bounds the time until the body's end, for a reader who waits for all of it: a drip keeps silence away and could
+    /// go on for ever.
+    pub fn hurry(mut self) -> Self {
+        self.deadline = Some(self.clock.sleep(self.limits.whole));
+        self
+    }
+
+    /// Why a read whose time is over fails.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(format!("it was not whole after {} ms", self.limits.whole.as_millis()));
+        }
+        let silence = self.silence.get_or_insert_with(|| self.clock.sleep(self.limits.idle));
+        ready!(silence.as_mut().poll(cx));
+        Poll::Ready(format!("nothing came for {} ms", self.limits.idle.as_millis()))
     }
 
     fn release_at_end(&mut self) {
@@ -251,10 +342,8 @@ impl Body for ResponseBody {
         let this = &mut *self;
         match Pin::new(&mut this.source).poll_frame(cx) {
             Poll::Pending => {
-                let silence = this.silence.get_or_insert_with(|| this.clock.sleep(this.idle));
-                ready!(silence.as_mut().poll(cx));
-                let stalled = format!("nothing came for {} ms", this.idle.as_millis());
-                this.cut(stalled)
+                let late = ready!(this.poll_late(cx));
+                this.cut(late)
             }
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
@@ -275,5 +364,27 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         self.source.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
+        let idle = Duration::from_secs(20);
+        let limits =
+            BodyLimits { max_bytes: u64::MAX, idle, min_bytes_per_second: NonZeroU32::new(1024).unwrap() };
+        let seconds = Duration::from_secs;
+        assert_eq!(limits.patience(0, seconds(0)), idle);
+        assert_eq!(limits.patience(0, seconds(55)), seconds(5));
+        assert_eq!(limits.patience(3, seconds(60)), seconds(0));
+        // 100 MiB over a line of 2 KiB a second.
+        for sent in 0..51_200 {
+            assert_eq!(limits.patience(sent * 2048, seconds(sent)), idle);
+        }
+        // One byte in each silence that is almost too long.
+        assert_eq!(limits.patience(4, seconds(76)), seconds(0));
     }
 }

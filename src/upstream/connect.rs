@@ -1,7 +1,8 @@
 //! New connections to fal: name, TCP, TLS, HTTP handshake, all under one deadline.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
@@ -12,14 +13,20 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::error::UpstreamError;
+use super::failfast::Shared;
 use super::origin::Origin;
-use super::pool::Sender;
+use super::pool::{STREAMS_PER_CONNECTION, Sender};
 use crate::metrics::{HostCounts, OpenUpstream};
 
 /// The most bytes of an answer that one connection holds while the tenant reads slowly.
 const READ_BUFFER_MAX_BYTES: usize = 64 * 1024;
-/// fal's answers carry about twenty fields; its own limit is 16 KiB in all.
+/// The longest head of an answer, and the most fields in it. fal's carry about twenty.
+const HEAD_MAX_BYTES: usize = 64 * 1024;
 const HEADERS_MAX: usize = 128;
+/// The most bytes of an answer that one HTTP/2 stream holds while the tenant reads slowly.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Room for the window of every stream: a tenant who reads nothing must not stop the others on his connection.
+const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_PER_CONNECTION as u32;
 /// How often a quiet HTTP/2 connection with open streams is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long it may take to say so.
@@ -31,6 +38,9 @@ pub(super) struct Connector {
     /// How certificates are checked; needed for https only.
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) timeout: Duration,
+    /// Whether connections to other machines are refused.
+    pub(super) loopback_only: bool,
+    pub(super) shared: Arc<Shared>,
     pub(super) counts: Arc<HostCounts>,
 }
 
@@ -44,7 +54,7 @@ impl Connector {
     }
 
     async fn handshakes(&self) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
-        let tcp = TcpStream::connect((self.origin.host.as_str(), self.origin.port)).await?;
+        let tcp = self.socket().await?;
         tcp.set_nodelay(true)?;
         if !self.origin.secure {
             return Ok(http_1(TokioIo::new(tcp), self.counts.opened()).await?);
@@ -58,6 +68,30 @@ impl Connector {
         }
     }
 
+    /// A socket to the first of the host's addresses that takes one.
+    async fn socket(&self) -> io::Result<TcpStream> {
+        let mut failure = io::Error::other("the name has no address");
+        for address in tokio::net::lookup_host((self.origin.host.as_str(), self.origin.port)).await? {
+            let connections = &self.shared.connections;
+            let here = address.ip().to_canonical().is_loopback();
+            if self.loopback_only && !here {
+                connections.refused.fetch_add(1, Ordering::Relaxed);
+                failure =
+                    io::Error::other(format!("{address} is not this machine, and --sandbox stays on it"));
+                continue;
+            }
+            match TcpStream::connect(address).await {
+                Ok(socket) => {
+                    let count = if here { &connections.here } else { &connections.beyond };
+                    count.fetch_add(1, Ordering::Relaxed);
+                    return Ok(socket);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
     fn failed(&self, error: &(impl std::fmt::Display + ?Sized)) -> UpstreamError {
         UpstreamError::Connect { host: self.origin.name().to_owned(), reason: error.to_string() }
     }
@@ -66,6 +100,7 @@ impl Connector {
 async fn http_1(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstream) -> hyper::Result<Sender> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER_MAX_BYTES)
+        .max_header_size(HEAD_MAX_BYTES)
         .max_headers(HEADERS_MAX)
         .handshake(io)
         .await?;
@@ -79,6 +114,9 @@ async fn http_2(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstre
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
+        .max_header_list_size(HEAD_MAX_BYTES as u32)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .handshake(io)
         .await?;
     tokio::spawn(async move { drop((connection.await, open)) });

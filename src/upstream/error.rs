@@ -14,6 +14,15 @@ pub enum UpstreamError {
         /// What the system said.
         reason: String,
     },
+    /// The host has not answered for a while, so nothing is sent to it. Nothing was sent.
+    #[error("{host} does not answer; calls to it are not sent until it does")]
+    Resting {
+        /// Which of fal's hosts.
+        host: String,
+    },
+    /// The request cannot be written down as HTTP. Nothing was sent.
+    #[error("the request cannot be written: {0}")]
+    Unsendable(String),
     /// The tenant's own body broke off, was too large or came too slowly. fal cannot have taken the call.
     #[error("the request body did not arrive whole: {0:?}")]
     ClientBody(BodyEnd),
@@ -50,9 +59,18 @@ impl UpstreamError {
     /// Whether fal can have taken the call. A call of which this is not known is never sent again.
     pub fn may_have_arrived(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::ClientBody(_) => false,
+            Self::Connect { .. } | Self::Resting { .. } | Self::Unsendable(_) | Self::ClientBody(_) => false,
             Self::Timeout { .. } | Self::Lost { .. } | Self::Garbage { .. } | Self::Cut(_) => true,
         }
+    }
+
+    /// Whether the host gave no answer at all, which speaks of the host and not of the call.
+    pub(super) fn is_of_host(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Timeout { .. } | Self::Lost { .. })
+    }
+
+    pub(super) fn unsendable(error: &http::Error) -> Self {
+        Self::Unsendable(error.to_string())
     }
 }
 
@@ -65,6 +83,8 @@ impl From<&UpstreamError> for Failure {
             UpstreamError::Lost { .. } => Self::Lost,
             UpstreamError::Garbage { .. } => Self::Garbage,
             UpstreamError::Cut(_) => Self::Cut,
+            UpstreamError::Resting { .. } => Self::Resting,
+            UpstreamError::Unsendable(_) => Self::Unsendable,
         }
     }
 }

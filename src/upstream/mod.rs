@@ -4,9 +4,11 @@
 //! A request is sent once. It goes on a second connection only when hyper hands it back whole, which it does when not
 //! one byte of it had left.
 
+mod answer;
 mod body;
 mod connect;
 mod error;
+mod failfast;
 mod origin;
 mod pool;
 mod settings;
@@ -16,9 +18,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request};
 
+use body::AnswerLimits;
 pub use body::{BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
 use connect::Connector;
 pub use error::UpstreamError;
+pub use failfast::{ConnectionCounts, Shared};
+use failfast::{PROBE_PAUSE, PROBE_TIMEOUT};
 pub use origin::BadOrigin;
 use origin::Origin;
 use pool::{Attempt, Lease, Pool};
@@ -38,6 +43,11 @@ pub enum Host {
     Run,
     /// Storage and tokens.
     Rest,
+}
+
+impl Host {
+    /// Every host.
+    pub const ALL: [Self; 3] = [Self::Queue, Self::Run, Self::Rest];
 }
 
 /// A fal account of the operator's.
@@ -80,6 +90,7 @@ pub struct Upstream {
     queue_head_timeout: Duration,
     run_head_timeout: Duration,
     body_idle: Duration,
+    shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
 }
 
@@ -88,13 +99,19 @@ impl Upstream {
     pub fn new(
         settings: &Settings,
         tls: Option<&Arc<rustls::ClientConfig>>,
+        shared: &Arc<Shared>,
         clock: &Arc<dyn Clock>,
         counts: &metrics::Worker,
     ) -> Result<Self, BadOrigin> {
         let pool = |host, address: &str| {
-            let origin = Origin::parse(address)?;
-            let (tls, timeout, counts) = (tls.cloned(), settings.connect_timeout, counts.host(host));
-            let connector = Connector { origin, tls, timeout, counts };
+            let connector = Connector {
+                origin: Origin::parse(address)?,
+                tls: tls.cloned(),
+                timeout: settings.connect_timeout,
+                loopback_only: settings.loopback_only,
+                shared: shared.clone(),
+                counts: counts.host(host),
+            };
             Ok(Pool::new(connector, settings.pool_max_idle, settings.pool_idle, clock.clone()))
         };
         Ok(Self {
@@ -104,8 +121,19 @@ impl Upstream {
             queue_head_timeout: settings.queue_head_timeout,
             run_head_timeout: settings.run_head_timeout,
             body_idle: settings.body_idle,
+            shared: shared.clone(),
             clock: clock.clone(),
         })
+    }
+
+    /// Fails while calls to this host fail at once.
+    pub fn check(&self, host: Host) -> Result<(), UpstreamError> {
+        if !self.shared.is_resting(host) {
+            return Ok(());
+        }
+        let connector = &self.pool(host).connector;
+        connector.counts.failed(metrics::Failure::Resting);
+        Err(UpstreamError::Resting { host: connector.origin.name().to_owned() })
     }
 
     /// Sends a request with the account's key and returns fal's answer, whose body streams.
@@ -114,7 +142,24 @@ impl Upstream {
         account: &Account,
         outgoing: Outgoing,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let pool = self.pool(outgoing.host);
+        self.check(outgoing.host)?;
+        let (host, pool) = (outgoing.host, self.pool(outgoing.host));
+        let health = self.shared.health(host);
+        let sent = self.send_in_time(pool, account, outgoing).await;
+        match &sent {
+            Ok(_) => health.answered(),
+            Err(error) if error.is_of_host() && health.failed() => self.bring_back(host),
+            Err(_) => {}
+        }
+        sent
+    }
+
+    async fn send_in_time(
+        &self,
+        pool: &Arc<Pool>,
+        account: &Account,
+        outgoing: Outgoing,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
         let head_timeout = self.head_timeout(outgoing.host);
         let progress = outgoing.body.progress();
         let request = compose(&pool.connector.origin, account, outgoing)?;
@@ -122,14 +167,39 @@ impl Upstream {
         tokio::select! {
             answered = exchange(pool, request, &progress) => {
                 let (response, lease) = answered.inspect_err(|error| counts.failed(error.into()))?;
-                Ok(response.map(|body| ResponseBody::new(body, lease, self.body_idle, self.clock.clone())))
+                let limits = AnswerLimits { idle: self.body_idle, whole: self.queue_head_timeout };
+                Ok(response.map(|body| ResponseBody::new(body, lease, limits, self.clock.clone())))
+            }
+            () = progress.flooded() => {
+                counts.failed(metrics::Failure::Garbage);
+                Err(pool.connector.origin.garbage("it never comes to its answer"))
             }
             () = self.silence(&progress, head_timeout) => {
+                // Whatever has gone silent, the calls to come shall not stand in the same line.
+                pool.forget();
                 counts.failed(metrics::Failure::Timeout);
-                let (host, waited_ms) = (pool.connector.origin.name().to_owned(), head_timeout.as_millis());
-                Err(UpstreamError::Timeout { host, waited_ms })
+                Err(UpstreamError::Timeout {
+                    host: pool.connector.origin.name().to_owned(),
+                    waited_ms: head_timeout.as_millis(),
+                })
             }
         }
+    }
+
+    /// Asks a resting host, one probe at a time, until it answers.
+    fn bring_back(&self, host: Host) {
+        let (pool, shared, clock) = (self.pool(host).clone(), self.shared.clone(), self.clock.clone());
+        let name = pool.connector.origin.name().to_owned();
+        tracing::error!(host = name, "fal does not answer; calls to it fail at once until it does");
+        pool.connector.counts.failing_fast(true);
+        tokio::spawn(async move {
+            while !pool.probe(PROBE_TIMEOUT).await {
+                clock.sleep(PROBE_PAUSE).await;
+            }
+            shared.health(host).recovered();
+            pool.connector.counts.failing_fast(false);
+            tracing::info!(host = name, "fal answers again");
+        });
     }
 
     fn pool(&self, host: Host) -> &Arc<Pool> {
@@ -165,11 +235,9 @@ fn compose(
     outgoing: Outgoing,
 ) -> Result<Request<RequestBody>, UpstreamError> {
     use http_body::Body as _;
-    let unsendable = |error: http::Error| UpstreamError::Connect {
-        host: origin.name().to_owned(),
-        reason: format!("the request cannot be written: {error}"),
-    };
-    let target = origin.target(&outgoing.path_and_query).map_err(unsendable)?;
+    let target =
+        origin.target(&outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
+    let progress = outgoing.body.progress();
     let bodiless = outgoing.body.is_end_stream() && outgoing.method != Method::GET;
     let mut request = Request::new(outgoing.body);
     *request.method_mut() = outgoing.method;
@@ -180,6 +248,7 @@ fn compose(
         // hyper names no length for an empty body, and some servers answer 411 to that.
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    hyper::ext::on_informational(&mut request, move |_| progress.informed());
     Ok(request)
 }
 
@@ -192,7 +261,7 @@ async fn exchange(
     progress: &BodyProgress,
 ) -> Result<(Response<hyper::body::Incoming>, Lease), UpstreamError> {
     for attempt in 0.. {
-        let reused = if attempt < STALE_MAX { pool.reuse().await } else { None };
+        let reused = if attempt < STALE_MAX { pool.reuse() } else { None };
         let fresh = reused.is_none();
         let mut lease = match reused {
             Some(lease) => lease,
@@ -200,7 +269,13 @@ async fn exchange(
         };
         request = addressed(&pool.connector.origin, request, &lease)?;
         request = match lease.send(request).await {
-            Attempt::Answered(response) => return Ok((response, lease)),
+            Attempt::Answered(response) => {
+                return match answer::fault(&response) {
+                    None => Ok((response, lease)),
+                    // The lease is dropped with it: nothing more is read from this connection.
+                    Some(fault) => Err(pool.connector.origin.garbage(fault)),
+                };
+            }
             Attempt::Failed(error) => return Err(explain(&pool.connector.origin, &error, progress)),
             Attempt::Unsent(_) if fresh => break,
             Attempt::Unsent(request) => *request,
@@ -218,10 +293,7 @@ fn addressed(
     lease: &Lease,
 ) -> Result<Request<RequestBody>, UpstreamError> {
     let (mut parts, body): (request::Parts, RequestBody) = request.into_parts();
-    origin.address(&mut parts, lease.version()).map_err(|error| UpstreamError::Connect {
-        host: origin.name().to_owned(),
-        reason: format!("the request cannot be written: {error}"),
-    })?;
+    origin.address(&mut parts, lease.version()).map_err(|error| UpstreamError::unsendable(&error))?;
     Ok(Request::from_parts(parts, body))
 }
 
@@ -230,7 +302,7 @@ fn explain(origin: &Origin, error: &hyper::Error, progress: &BodyProgress) -> Up
     let (host, reason) = (origin.name().to_owned(), error.to_string());
     match progress.end() {
         Some(end) if !matches!(end, BodyEnd::Complete { .. }) => UpstreamError::ClientBody(end),
-        _ if error.is_parse() => UpstreamError::Garbage { host, reason },
+        _ if error.is_parse() => origin.garbage(&reason),
         _ => UpstreamError::Lost { host, reason },
     }
 }

@@ -3,6 +3,8 @@
 use http::{HeaderValue, Uri, Version, header, request, uri};
 use url::Url;
 
+use super::error::UpstreamError;
+
 /// A host address in the configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not an http or https address with a host")]
@@ -43,6 +45,11 @@ impl Origin {
     /// What errors and logs call it.
     pub(super) fn name(&self) -> &str {
         self.authority.as_str()
+    }
+
+    /// What came back from here is not to be used.
+    pub(super) fn garbage(&self, reason: &str) -> UpstreamError {
+        UpstreamError::Garbage { host: self.name().to_owned(), reason: reason.to_owned() }
     }
 
     /// Puts the host's prefix before a path.

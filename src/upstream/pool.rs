@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::metrics::Failure;
 
 /// Calls on one HTTP/2 connection before another is opened. fal's own limit is not documented; 100 is what most allow.
-const STREAMS_PER_CONNECTION: usize = 80;
+pub(super) const STREAMS_PER_CONNECTION: usize = 80;
 
 /// The sending end of a connection.
 pub(super) enum Sender {
@@ -67,26 +67,49 @@ impl Pool {
     }
 
     /// A connection from the pool, or `None` when a new one must be made.
-    pub(super) async fn reuse(self: &Arc<Self>) -> Option<Lease> {
-        if let Some(sender) = self.roomy() {
-            return Some(self.lease(sender));
+    pub(super) fn reuse(self: &Arc<Self>) -> Option<Lease> {
+        let sender = self.roomy().or_else(|| self.pop().map(Sender::Http1))?;
+        Some(self.lease(sender))
+    }
+
+    /// Lets go of every connection that no call holds, and gives none that a call holds to another.
+    pub(super) fn forget(&self) {
+        lock(&self.idle).clear();
+        lock(&self.shared).clear();
+    }
+
+    /// Whether the host answers anything at all within `limit`. Asks for nothing, without a key, on a connection of its
+    /// own.
+    pub(super) async fn probe(&self, limit: Duration) -> bool {
+        tokio::select! {
+            answered = self.ask() => answered,
+            () = self.clock.sleep(limit) => false,
         }
-        loop {
-            let mut sender = self.pop()?;
-            // Ready at once, or as soon as the connection's task has seen the end of the last answer.
-            if sender.ready().await.is_ok() {
-                return Some(self.lease(Sender::Http1(sender)));
-            }
+    }
+
+    async fn ask(&self) -> bool {
+        let Ok(target) = self.connector.origin.target("/") else { return false };
+        let Ok(mut sender) = self.connector.connect().await else { return false };
+        let (mut parts, ()) = Request::new(()).into_parts();
+        (parts.method, parts.uri) = (Method::HEAD, target.into());
+        if self.connector.origin.address(&mut parts, sender.version()).is_err() {
+            return false;
         }
+        let request = Request::from_parts(parts, RequestBody::empty(self.clock.clone()));
+        matches!(sender.send(request).await, Attempt::Answered(_))
     }
 
     /// A new connection.
     pub(super) async fn open(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
-        let sender = self.connector.connect().await?;
-        if let Sender::Http2 { sender, open } = &sender {
-            lock(&self.shared).push((sender.clone(), open.clone()));
+        // Boxed: the handshakes' state is large, and every call would carry the room for it.
+        let sender = Box::pin(self.connector.connect()).await?;
+        let Sender::Http2 { sender, open } = sender else { return Ok(self.lease(sender)) };
+        // A burst of first calls makes many connections at once; those that come later are not needed.
+        if let Some(roomy) = self.roomy() {
+            return Ok(self.lease(roomy));
         }
-        Ok(self.lease(sender))
+        lock(&self.shared).push((sender.clone(), open.clone()));
+        Ok(self.lease(Sender::Http2 { sender, open }))
     }
 
     fn lease(self: &Arc<Self>, sender: Sender) -> Lease {
@@ -109,7 +132,8 @@ impl Pool {
         let mut idle = lock(&self.idle);
         let mut warm = None;
         while let Some(last) = idle.pop() {
-            if !last.sender.is_closed() && now.saturating_sub(last.since) < self.idle_for {
+            // One that is not ready still sends a request that fal has answered early: who would wait for that?
+            if last.sender.is_ready() && now.saturating_sub(last.since) < self.idle_for {
                 warm = Some(last.sender);
                 break;
             }
@@ -134,20 +158,19 @@ impl Pool {
     }
 }
 
-impl Lease {
-    pub(super) fn version(&self) -> Version {
-        match self.sender {
-            Some(Sender::Http2 { .. }) => Version::HTTP_2,
-            _ => Version::HTTP_11,
+impl Sender {
+    fn version(&self) -> Version {
+        match self {
+            Self::Http1(_) => Version::HTTP_11,
+            Self::Http2 { .. } => Version::HTTP_2,
         }
     }
 
     /// Sends the request; hyper says whether one that failed had begun to leave.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
-        let sent = match &mut self.sender {
-            Some(Sender::Http1(sender)) => sender.try_send_request(request).await,
-            Some(Sender::Http2 { sender, .. }) => sender.try_send_request(request).await,
-            None => return Attempt::Unsent(Box::new(request)),
+    async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+        let sent = match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2 { sender, .. } => sender.try_send_request(request).await,
         };
         match sent {
             Ok(response) => Attempt::Answered(response),
@@ -155,6 +178,19 @@ impl Lease {
                 Some(request) => Attempt::Unsent(Box::new(request)),
                 None => Attempt::Failed(error.into_error()),
             },
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn version(&self) -> Version {
+        self.sender.as_ref().map_or(Version::HTTP_11, Sender::version)
+    }
+
+    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+        match &mut self.sender {
+            Some(sender) => sender.send(request).await,
+            None => Attempt::Unsent(Box::new(request)),
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Settings {
     pub pool_max_idle: usize,
     /// Whether HTTP/2 is used where the other side offers it.
     pub http2: bool,
+    /// Whether connections to other machines are refused. The sandbox sets it; no operator can.
+    pub loopback_only: bool,
 }
 
 impl Default for Settings {
@@ -61,6 +63,7 @@ impl Default for Settings {
             pool_idle: Duration::from_secs(60),
             pool_max_idle: 64,
             http2: true,
+            loopback_only: false,
         }
     }
 }

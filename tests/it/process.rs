@@ -129,6 +129,32 @@ async fn a_signal_lets_calls_under_way_finish() {
 }
 
 #[tokio::test]
+async fn while_a_balancer_finds_out_new_calls_are_still_served() {
+    let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
+    let delay = ("FAL_RELAY_SERVER__DRAIN_DELAY_SECONDS", "600");
+    let relay = Relay::with(&fal.base(), &[delay]);
+    relay.signal("-TERM");
+    let admin = crate::support::Client::new(relay.admin);
+    for listener in [relay.client(), admin] {
+        while listener.send(get("/ready", "")).await.status != 503 {}
+        assert_eq!(listener.send(get("/ready", "")).await.json()["status"], "draining");
+        assert_eq!(listener.send(get("/health", "")).await.status, 200);
+    }
+    assert_eq!(relay.client().send(post("/a/b", &relay.key, "{}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn after_the_delay_the_door_closes() {
+    let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
+    let delay = ("FAL_RELAY_SERVER__DRAIN_DELAY_SECONDS", "1");
+    let mut relay = Relay::with(&fal.base(), &[delay]);
+    relay.signal("-TERM");
+    until(|| relay.output().contains("not ready any more")).await;
+    while tokio::net::TcpStream::connect(relay.http).await.is_ok() {}
+    assert!(relay.wait().success());
+}
+
+#[tokio::test]
 async fn health_is_told_to_people_and_to_containers() {
     let fal = Fal::start(|_: &Seen| Step::Hang).await;
     let relay = Relay::before(&fal.base());

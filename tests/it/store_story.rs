@@ -180,10 +180,12 @@ async fn every_illegal_move_is_refused(store: &dyn Store) {
             CallState::Unknown => assert!(store.lose(id, at(9)).await.unwrap()),
         }
         let before = store.call(id).await.unwrap();
-        let again = store.sent(id, sent(&format!("again-{number}"))).await;
-        assert!(matches!(again, Err(StoreError::State(refused)) if refused == id), "{state:?}");
-        assert!(!store.release(id, release(Some(500))).await.unwrap(), "{state:?}");
         assert!(!store.lose(id, at(10)).await.unwrap(), "{state:?}");
+        if state != CallState::Unknown {
+            let again = store.sent(id, sent(&format!("again-{number}"))).await;
+            assert!(matches!(again, Err(StoreError::State(refused)) if refused == id), "{state:?}");
+            assert!(!store.release(id, release(Some(500))).await.unwrap(), "{state:?}");
+        }
         if state.is_closed() {
             assert!(!store.settle(id, settlement(500, Some("9"))).await.unwrap(), "{state:?}");
         }

@@ -1,5 +1,6 @@
 //! The configuration by its front door: a file, variables, and what comes of them.
 
+mod documented;
 mod layers;
 mod refusals;
 mod sandbox;

@@ -26,7 +26,7 @@ fn every_address_of_fal_is_this_machine() {
     assert_eq!(config.upstream.queue_url, "http://127.0.0.1:8790/queue");
     assert_eq!(config.store.sqlite_path, std::path::Path::new("fal-relay-sandbox/relay.db"));
 
-    config.point_at_sandbox("http://127.0.0.1:4321/");
+    config.point_at_sandbox(([0, 0, 0, 0], 4321).into(), "http://127.0.0.1:4321");
     let upstream = &config.upstream;
     let urls =
         [&upstream.queue_url, &upstream.run_url, &upstream.rest_url, &upstream.api_url, &upstream.cdn_url];
@@ -34,6 +34,10 @@ fn every_address_of_fal_is_this_machine() {
     assert_eq!(urls.map(String::as_str), faces.each_ref().map(String::as_str));
     assert_eq!(upstream.ws_url, "ws://127.0.0.1:4321/ws");
     assert!(upstream.queue_aliases.is_empty());
+
+    config.point_at_sandbox(([0, 0, 0, 0], 4321).into(), "https://box.example");
+    assert_eq!(config.upstream.queue_url, "http://127.0.0.1:4321/queue");
+    assert_eq!(config.upstream.queue_aliases, ["https://box.example/queue"]);
 }
 
 #[test]

@@ -105,6 +105,14 @@ fn in_json(public: &str) -> String {
 
 /// Compares the beginning of a value, as it stands in JSON, with one base and with what may end a base.
 fn judge(base: &[u8], value: &[u8]) -> Verdict {
+    match value.get(..base.len()) {
+        // As fal writes it: nothing is escaped, and slices are compared many bytes at a time.
+        Some(head) if head == base => judge_end(value, Prefix { len: base.len(), escaped: false }),
+        _ => judge_escaped(base, value),
+    }
+}
+
+fn judge_escaped(base: &[u8], value: &[u8]) -> Verdict {
     let (mut len, mut escaped) = (0, false);
     for wanted in base {
         match (wanted, &value[len..]) {
@@ -114,9 +122,14 @@ fn judge(base: &[u8], value: &[u8]) -> Verdict {
             _ => return Verdict::Foreign,
         }
     }
-    match &value[len..] {
+    judge_end(value, Prefix { len, escaped })
+}
+
+/// Looks at what stands behind a base.
+fn judge_end(value: &[u8], prefix: Prefix) -> Verdict {
+    match &value[prefix.len..] {
         [] | [b'\\'] => Verdict::Open,
-        [b'/' | b'?' | b'#' | b'"', ..] | [b'\\', b'/', ..] => Verdict::Fals(Prefix { len, escaped }),
+        [b'/' | b'?' | b'#' | b'"', ..] | [b'\\', b'/', ..] => Verdict::Fals(prefix),
         _ => Verdict::Foreign,
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn sent(session: &Session<'_>, id: CallId, sent: &SentCall) -> Result
     let changed = session.execute(
         "UPDATE calls SET state = 'sent', request_id = ?2, app_base = ?3, body_sha256 = ?4, body_bytes = ?5,
                           sent_at = ?6
-         WHERE id = ?1 AND state = 'held'",
+         WHERE id = ?1 AND (state IN ('held', 'unknown') OR (state = 'sent' AND request_id = ?2))",
         (id, &sent.request_id, &sent.app_base, sent.body_sha256, body_bytes, sent.sent_at),
     );
     match changed {
@@ -73,7 +73,7 @@ pub(super) fn sent(session: &Session<'_>, id: CallId, sent: &SentCall) -> Result
 pub(super) fn settle(session: &Session<'_>, id: CallId, end: &Settlement) -> Result<bool, StoreError> {
     let changed = session.execute(
         "UPDATE calls SET state = 'settled', status = ?2, billable_units = ?3, settled_at = ?4
-         WHERE id = ?1 AND state IN ('held', 'sent', 'unknown')",
+         WHERE id = ?1 AND (state = 'held' OR state = 'sent' OR state = 'unknown')",
         (id, end.status, &end.billable_units, end.settled_at),
     )?;
     moved(session, id, changed)
@@ -81,7 +81,8 @@ pub(super) fn settle(session: &Session<'_>, id: CallId, end: &Settlement) -> Res
 
 pub(super) fn release(session: &Session<'_>, id: CallId, release: &Release) -> Result<bool, StoreError> {
     let changed = session.execute(
-        "UPDATE calls SET state = 'released', status = ?2, released_at = ?3 WHERE id = ?1 AND state = 'held'",
+        "UPDATE calls SET state = 'released', status = ?2, released_at = ?3
+         WHERE id = ?1 AND state IN ('held', 'unknown')",
         (id, release.status, release.released_at),
     )?;
     moved(session, id, changed)

@@ -104,18 +104,40 @@ impl Writer {
         // IMMEDIATE: a transaction that reads first and writes later fails at once when another process writes.
         self.control("BEGIN IMMEDIATE")?;
         let session = Session::new(&self.connection, &self.counts.writes);
-        for job in batch {
-            self.control("SAVEPOINT verb")?;
-            if !job.run(&session) {
-                // When the disk is full or fails, SQLite may end the whole transaction of its own accord.
-                if self.connection.is_autocommit() {
-                    return Err("the disk is full or failing".into());
-                }
-                self.control("ROLLBACK TO verb")?;
-            }
-            self.control("RELEASE verb")?;
+        match batch {
+            [job] => self.run_alone(job, &session),
+            jobs => jobs
+                .iter_mut()
+                .try_for_each(|job| self.run_among(job, &session))
+                .and_then(|()| self.control("COMMIT")),
         }
-        self.control("COMMIT")
+    }
+
+    /// A verb that has the transaction to itself: when it fails, so does the transaction, and nobody else is hurt.
+    fn run_alone(&self, job: &mut Job, session: &Session<'_>) -> Result<(), String> {
+        if job.run(session) {
+            return self.control("COMMIT");
+        }
+        self.check_open()?;
+        self.control("ROLLBACK")
+    }
+
+    /// A verb among others: when it fails, only its own changes are taken back.
+    fn run_among(&self, job: &mut Job, session: &Session<'_>) -> Result<(), String> {
+        self.control("SAVEPOINT verb")?;
+        if !job.run(session) {
+            self.check_open()?;
+            self.control("ROLLBACK TO verb")?;
+        }
+        self.control("RELEASE verb")
+    }
+
+    /// When the disk is full or fails, SQLite may end the whole transaction of its own accord.
+    fn check_open(&self) -> Result<(), String> {
+        match self.connection.is_autocommit() {
+            true => Err("the disk is full or failing".into()),
+            false => Ok(()),
+        }
     }
 
     /// Runs a statement that steers the transaction; not counted.

@@ -57,6 +57,11 @@ impl Client {
         Self { address }
     }
 
+    /// The listener.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A bare connection.
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
@@ -100,13 +105,19 @@ impl Answer {
 
 /// Reads one answer to its end.
 pub(crate) async fn read_answer(socket: &mut TcpStream) -> Answer {
+    read_answer_if_any(socket).await.unwrap()
+}
+
+/// The same from a relay that may be gone before it has answered.
+pub(crate) async fn read_answer_if_any(socket: &mut TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = find(&bytes, b"\r\n\r\n") {
             break at + 4;
         }
-        let read = socket.read_buf(&mut bytes).await.unwrap_or(0);
-        assert!(read > 0, "no answer: {:?}", String::from_utf8_lossy(&bytes));
+        if socket.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return None;
+        }
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let mut lines = head.lines();
@@ -122,7 +133,7 @@ pub(crate) async fn read_answer(socket: &mut TcpStream) -> Answer {
         (None, Some(_)) => read_chunks(socket, rest).await,
         (None, None) => (rest, true),
     };
-    Answer { status, headers, body, whole }
+    Some(Answer { status, headers, body, whole })
 }
 
 async fn read_exact(socket: &mut TcpStream, mut body: Vec<u8>, length: usize) -> (Vec<u8>, bool) {

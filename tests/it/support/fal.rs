@@ -1,6 +1,7 @@
 //! A fal that does what a test tells it to, down to the byte, and remembers what it was sent.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,21 +39,34 @@ pub(crate) struct Fal {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: Arc<Mutex<usize>>,
+    accepted: Arc<AtomicUsize>,
+    malformed: Arc<Mutex<usize>>,
 }
 
 impl Fal {
     /// Answers each request by `script`.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Step + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// The same on a socket that is there already.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        script: impl Fn(&Seen) -> Step + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (seen, left): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<usize>>) = Default::default();
+        let accepted = Arc::new(AtomicUsize::new(0));
         let (script, log, hung_up): (Script, _, _) = (Arc::new(script), seen.clone(), left.clone());
+        let (count, malformed) = (accepted.clone(), Arc::<Mutex<usize>>::default());
+        let odd = malformed.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(converse(socket, script.clone(), log.clone(), hung_up.clone()));
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(converse(socket, script.clone(), log.clone(), hung_up.clone(), odd.clone()));
             }
         });
-        Self { address, seen, left }
+        Self { address, seen, left, accepted, malformed }
     }
 
     /// Its address, as upstream base addresses begin.
@@ -63,6 +77,16 @@ impl Fal {
     /// The requests that arrived so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many times something came that is not the head of a request.
+    pub(crate) fn malformed(&self) -> usize {
+        *self.malformed.lock().unwrap()
     }
 
     /// How many connections the other side left while it waited for an answer.
@@ -106,9 +130,10 @@ async fn converse(
     script: Script,
     log: Arc<Mutex<Vec<Seen>>>,
     left: Arc<Mutex<usize>>,
+    malformed: Arc<Mutex<usize>>,
 ) {
     let mut bytes = Vec::new();
-    while let Some(seen) = read_request(&mut socket, &mut bytes).await {
+    while let Some(seen) = read_request(&mut socket, &mut bytes, &malformed).await {
         log.lock().unwrap().push(seen.clone());
         match script(&seen) {
             Step::Reply(answer) => socket.write_all(&answer).await.unwrap(),
@@ -148,16 +173,31 @@ async fn next_piece(
     }
 }
 
-async fn read_request(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Seen> {
+/// Whether it is a request line and fields, each on a line of its own, and nothing else.
+fn is_head(head: &str) -> bool {
+    let Some((first, fields)) = head.trim_end_matches("\r\n").split_once("\r\n") else { return false };
+    let words: Vec<&str> = first.split(' ').collect();
+    let field = |line: &str| {
+        line.split_once(": ").is_some_and(|(name, value)| {
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            !name.is_empty() && name.bytes().all(token) && !value.contains(['\r', '\n', '\0'])
+        })
+    };
+    words.len() == 3 && words[1].starts_with('/') && words[2] == "HTTP/1.1" && fields.split("\r\n").all(field)
+}
+
+async fn read_request(socket: &mut TcpStream, bytes: &mut Vec<u8>, malformed: &Mutex<usize>) -> Option<Seen> {
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break at + 4;
         }
         if socket.read_buf(bytes).await.ok()? == 0 {
+            *malformed.lock().unwrap() += usize::from(!bytes.is_empty());
             return None;
         }
     };
-    let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
+    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+    *malformed.lock().unwrap() += usize::from(!is_head(&head));
     bytes.drain(..head_end);
     let mut lines = head.lines();
     let mut first = lines.next()?.split(' ');

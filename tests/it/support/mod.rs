@@ -5,7 +5,7 @@ mod client;
 mod fal;
 mod relay;
 
-pub(crate) use client::{Answer, Client, get, post, read_answer, request};
+pub(crate) use client::{Answer, Client, get, post, read_answer, read_answer_if_any, request};
 pub(crate) use fal::{Fal, Seen, Step, json, reply, submit_reply};
 pub(crate) use relay::{Relay, binary};
 

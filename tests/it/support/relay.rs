@@ -127,6 +127,11 @@ impl Relay {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The store's file, beside the relay.
+    pub(crate) fn store(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("fal-relay-data/relay.db")).unwrap()
+    }
+
     /// All that the relay has written since its start.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
@@ -139,15 +144,32 @@ impl Relay {
         parsed.filter(|line| line["message"] == "call").collect()
     }
 
+    /// Its resident memory.
+    pub(crate) fn resident_kib(&self) -> i64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Another process on the same folder.
+    pub(crate) fn beside(&self) -> Self {
+        Self::start(self.folder.clone(), self.settings.clone(), self.sandbox)
     }
 
     /// Ends it at once and starts it again on the same folder.

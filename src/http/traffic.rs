@@ -1,0 +1,90 @@
+//! The calls of one connection: what its gate must know of the service behind hyper, and nothing more.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::record::Recorded;
+use crate::upstream::UpstreamError;
+
+/// Calls of a connection. Its parts run in one task over HTTP/1 and in several over HTTP/2.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    begun: AtomicU32,
+    ended: AtomicU32,
+    parkable: AtomicBool,
+}
+
+impl Traffic {
+    /// A call has come; it is open until what is returned is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> OpenCall {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        OpenCall(self.clone())
+    }
+
+    /// How many calls have come so far. It wraps: only whether it has changed is of interest.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether no call is open.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.ended.load(Ordering::Acquire) == self.begun()
+    }
+
+    /// Says that the connection has been idle for so long that its buffers are worth giving back.
+    pub(super) fn set_parkable(&self, parkable: bool) {
+        self.parkable.store(parkable, Ordering::Relaxed);
+    }
+
+    /// Whether that was said.
+    pub(super) fn is_parkable(&self) -> bool {
+        self.parkable.load(Ordering::Relaxed)
+    }
+}
+
+/// A call that has no whole answer yet.
+#[derive(Debug)]
+pub(super) struct OpenCall(Arc<Traffic>);
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// An answer's body, which keeps its call open.
+pub(super) struct Answering {
+    body: Recorded,
+    _call: OpenCall,
+}
+
+impl Answering {
+    pub(super) fn new(body: Recorded, call: OpenCall) -> Self {
+        Self { body, _call: call }
+    }
+}
+
+impl Body for Answering {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
