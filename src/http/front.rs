@@ -90,29 +90,22 @@ pub struct Front {
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
     desk: Arc<Desk>,
-    counts: Arc<Worker>,
 }
 
 impl Front {
     /// The service over a worker's relay.
-    pub fn new(
-        relay: Relay,
-        readiness: Arc<Readiness>,
-        settings: Arc<Settings>,
-        desk: Arc<Desk>,
-        counts: Arc<Worker>,
-    ) -> Self {
-        Self { relay, readiness, settings, desk, counts }
+    pub fn new(relay: Relay, readiness: Arc<Readiness>, settings: Arc<Settings>, desk: Arc<Desk>) -> Self {
+        Self { relay, readiness, settings, desk }
     }
 
     /// Where this worker counts.
     pub(super) fn counts(&self) -> &Arc<Worker> {
-        &self.counts
+        self.relay.counts()
     }
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
-        let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts.clone());
+        let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
         let reply = match door::check(&request, &self.settings) {
             Ok(()) => match self.route(request, peer, secure, &mut record.notes).await {
                 Ok(reply) => reply,

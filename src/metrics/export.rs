@@ -125,7 +125,7 @@ fn upstream(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
     let idle = level(|host| &host.idle);
     page.gauge("upstream_connections_idle", "Connections to fal that wait for a call", None, idle)?;
     let failing = level(|host| &host.failing);
-    page.gauge("upstream_failfast", "Workers whose calls to the host fail at once", None, failing)?;
+    page.gauge("upstream_failfast", "Whether calls to the host fail at once", None, failing)?;
     let opened = Host::ALL.iter().map(|host| {
         ([("host", host.as_str())], workers.sum(|worker| worker.hosts[*host as usize].opened.get()))
     });

@@ -234,7 +234,8 @@ impl HostCounts {
         self.failures[why as usize].add(1);
     }
 
-    /// Whether calls fail at once, because many before them did.
+    /// Whether calls fail at once, because many before them did. All workers share that state; the one that counts its
+    /// beginning also counts its end.
     pub fn failing_fast(&self, failing: bool) {
         self.failing.set(usize::from(failing));
     }

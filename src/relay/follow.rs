@@ -24,7 +24,7 @@ impl Relay {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.request_id = Some(request_id.clone());
-        let job = self.shared.owners.find(caller, endpoint, &request_id, &self.counts).await?;
+        let job = self.shared.owners.find(caller, endpoint, &request_id, self.counts()).await?;
         notes.endpoint = Some(job.call.endpoint.clone());
         let account = self.shared.accounts.named(&job.call.account)?;
         let addresses = self.addresses(&inbound.base);

@@ -45,6 +45,10 @@ impl Ledger {
         Self { store, clock, tasks, counts }
     }
 
+    pub(super) fn counts(&self) -> &Arc<Worker> {
+        &self.counts
+    }
+
     /// Writes the call down; when this has answered, the row is on the disk.
     pub(super) async fn hold(
         &self,

@@ -121,20 +121,24 @@ pub struct Relay {
     upstream: Arc<Upstream>,
     ledger: Ledger,
     tasks: TaskTracker,
-    counts: Arc<Worker>,
 }
 
 impl Relay {
     /// A worker's relay. What it must still write down when a call has ended goes on in `tasks`.
     pub fn new(shared: Arc<Shared>, upstream: Upstream, tasks: TaskTracker, counts: Arc<Worker>) -> Self {
         let (store, clock) = (shared.store.clone(), shared.clock.clone());
-        let ledger = Ledger::new(store, clock, tasks.clone(), counts.clone());
-        Self { shared, upstream: Arc::new(upstream), ledger, tasks, counts }
+        let ledger = Ledger::new(store, clock, tasks.clone(), counts);
+        Self { shared, upstream: Arc::new(upstream), ledger, tasks }
+    }
+
+    /// Where this worker counts.
+    pub fn counts(&self) -> &Arc<Worker> {
+        self.ledger.counts()
     }
 
     /// Who calls.
     pub async fn identify(&self, headers: &HeaderMap, notes: &mut Notes) -> Result<Caller, Refusal> {
-        let caller = self.shared.identities.identify(headers, &self.counts).await?;
+        let caller = self.shared.identities.identify(headers, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
         Ok(caller)

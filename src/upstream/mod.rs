@@ -191,11 +191,13 @@ impl Upstream {
         let (pool, shared, clock) = (self.pool(host).clone(), self.shared.clone(), self.clock.clone());
         let name = pool.connector.origin.name().to_owned();
         tracing::error!(host = name, "fal does not answer; calls to it fail at once until it does");
+        pool.connector.counts.failing_fast(true);
         tokio::spawn(async move {
             while !pool.probe(PROBE_TIMEOUT).await {
                 clock.sleep(PROBE_PAUSE).await;
             }
             shared.health(host).recovered();
+            pool.connector.counts.failing_fast(false);
             tracing::info!(host = name, "fal answers again");
         });
     }

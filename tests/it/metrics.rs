@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fal_relay::admin::{Admin, CreateKey};
 use fal_relay::clock::SystemClock;
@@ -179,9 +180,35 @@ async fn connections_caches_and_the_ledger_are_counted() {
 }
 
 async fn fetch_open(relay: &Relay) -> f64 {
+    fetch(relay, "fal_relay_connections_open").await
+}
+
+/// One number, without the trouble of the parser.
+async fn fetch(relay: &Relay, series: &str) -> f64 {
     let answer = Client::new(relay.admin).send(get("/metrics", "")).await.text();
-    let line = answer.lines().find_map(|line| line.strip_prefix("fal_relay_connections_open "));
+    let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_host_that_rests_is_told_until_it_is_well() {
+    let well = Arc::new(AtomicBool::new(false));
+    let answers = well.clone();
+    let fal = Fal::start(move |_: &Seen| match answers.load(Ordering::Relaxed) {
+        true => json("200 OK", "{}"),
+        false => Step::Close,
+    })
+    .await;
+    let relay = Relay::before(&fal.base());
+    let resting =
+        async |host: &str| fetch(&relay, &format!("fal_relay_upstream_failfast{{host=\"{host}\"}}")).await;
+    assert_eq!(resting("run").await, 0.0);
+    while resting("run").await != 1.0 {
+        relay.client().send(post("/run/a/b", &relay.key, "{}")).await;
+    }
+    assert_eq!(resting("queue").await, 0.0);
+    well.store(true, Ordering::Relaxed);
+    while resting("run").await != 0.0 {}
 }
 
 #[tokio::test]
