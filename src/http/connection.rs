@@ -60,10 +60,11 @@ impl Host {
         service_fn(move |request| {
             let call = traffic.begin();
             let front = front.clone();
-            async move {
+            // Boxed: hyper keeps room for a call in each connection, and a call under way takes kilobytes.
+            Box::pin(async move {
                 let answer = front.answer(request, address, secure).await;
                 Ok(answer.map(|body| Answering::new(body, call)))
-            }
+            })
         })
     }
 }
@@ -121,7 +122,17 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let traffic = Arc::new(Traffic::default());
-    let mut gate = Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone());
+    let gate = Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone());
+    speak(gate, address, secure, &traffic, host).await;
+    if let Some(violation) = traffic.refusal() {
+        host.front.refused_at_gate(violation);
+    }
+}
+
+async fn speak<S>(mut gate: Gate<S>, address: IpAddr, secure: bool, traffic: &Arc<Traffic>, host: &Host)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     if !awaken(&mut gate, &host.stop).await {
         return;
     }
@@ -129,9 +140,9 @@ where
     match gate.is_http2() {
         true => {
             let connection = host.http2.serve_connection(TokioIo::new(gate), service);
-            drive(&mut Box::pin(connection), &traffic, &host.stop).await;
+            drive(&mut Box::pin(connection), traffic, &host.stop).await;
         }
-        false => speak_http1(gate, service, &traffic, host).await,
+        false => speak_http1(gate, service, traffic, host).await,
     }
 }
 

@@ -9,13 +9,14 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::door;
+use super::gate::Violation;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, RouteError};
-use crate::metrics::{Route, Worker};
+use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{Caller, Inbound, Notes, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
 
@@ -101,6 +102,13 @@ impl Front {
     /// Where this worker counts.
     pub(super) fn counts(&self) -> &Arc<Worker> {
         self.relay.counts()
+    }
+
+    /// Counts a request that the gate refused, and writes its line: no call was made of it.
+    pub(super) fn refused_at_gate(&self, violation: Violation) {
+        self.counts().unserved(Unserved::Refused);
+        let (status, kind) = violation.class();
+        self.desk.refused(status, kind);
     }
 
     /// Answers one request.

@@ -35,6 +35,15 @@ impl Desk {
         Arc::new(Self { log, clock, process: format!("{process:08x}-"), count: AtomicU64::new(0) })
     }
 
+    /// Writes the line of a request that was refused before it was a call.
+    pub(super) fn refused(&self, status: StatusCode, error: &str) {
+        self.log.write(Level::INFO, |line| {
+            line.text("route", "none");
+            line.number("status", status.as_u16().into());
+            line.text("error", error);
+        });
+    }
+
     fn number(&self) -> HeaderValue {
         let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let digits = hex::encode(count);

@@ -1,13 +1,14 @@
 //! The calls of one connection: what its gate must know of the service behind hyper, and nothing more.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::gate::Violation;
 use super::record::Recorded;
 use crate::upstream::UpstreamError;
 
@@ -17,6 +18,7 @@ pub(super) struct Traffic {
     begun: AtomicU32,
     ended: AtomicU32,
     parkable: AtomicBool,
+    refusal: OnceLock<Violation>,
 }
 
 impl Traffic {
@@ -34,6 +36,16 @@ impl Traffic {
     /// Whether no call is open.
     pub(super) fn is_quiet(&self) -> bool {
         self.ended.load(Ordering::Acquire) == self.begun()
+    }
+
+    /// Says why the gate ends the connection: hyper never sees what was refused, so no call tells of it.
+    pub(super) fn refuse(&self, violation: Violation) {
+        self.refusal.get_or_init(|| violation);
+    }
+
+    /// Why the gate ended the connection, if it did.
+    pub(super) fn refusal(&self) -> Option<Violation> {
+        self.refusal.get().copied()
     }
 
     /// Says that the connection has been idle for so long that its buffers are worth giving back.

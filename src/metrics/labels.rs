@@ -111,6 +111,8 @@ labels! {
         AcceptFailed = "accept_failed",
         /// Its TLS handshake failed.
         TlsFailed = "tls_failed",
+        /// What came is no sound HTTP request, or came too slowly.
+        Refused = "refused",
     }
 }
 

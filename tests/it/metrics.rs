@@ -292,3 +292,17 @@ async fn metrics_are_the_operators_alone() {
     }
     assert_eq!(Client::new(relay.admin).send(post("/metrics", "", "")).await.status, 405);
 }
+
+#[tokio::test]
+async fn what_the_gate_refuses_is_counted_and_logged() {
+    let relay = Relay::before("http://127.0.0.1:1");
+    let both = [("content-length", "2"), ("transfer-encoding", "chunked")];
+    let refused = relay.client().send(crate::support::request("POST", "/a/b", &both, b"0\r\n\r\n")).await;
+    assert_eq!((refused.status, refused.header("x-relay-error")), (400, Some("bad_request")));
+    crate::support::until(|| {
+        relay.calls().iter().any(|call| call["error"] == "bad_request" && call["status"] == 400)
+    })
+    .await;
+    let page = Page::of(&relay).await;
+    assert_eq!(page.value("fal_relay_connections_refused_total", &[("reason", "refused")]), 1.0);
+}

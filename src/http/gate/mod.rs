@@ -328,6 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             self.closing = match std::mem::replace(&mut self.closing, Closing::Over) {
                 Closing::NotYet => match self.ending {
                     Some(Ending::Refused(violation)) if !self.is_http2() => {
+                        self.traffic.refuse(violation);
                         Closing::Saying { answer: violation.answer(), said: 0 }
                     }
                     _ => Closing::Shutting,
