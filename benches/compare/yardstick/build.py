@@ -8,7 +8,7 @@ REPOSITORY = HERE.parent.parent
 TARGET = REPOSITORY / "target"
 
 # Symbols stay in, so that one build serves both the clock and valgrind; they change no instruction.
-UNSTRIPPED = ["--config", "profile.dist.strip=false", "--config", 'profile.dist.debug="line-tables-only"']
+UNSTRIPPED = ["--config", "profile.dist.strip=false"]
 
 
 def relay(given: Path | None) -> Path:
