@@ -142,14 +142,21 @@ async fn next(listener: &TcpListener, capacity: &Arc<Capacity>) -> io::Result<Op
 async fn welcome(guest: Guest, tls: Option<TlsAcceptor>, host: Host) {
     let Guest { socket, address, place: _place } = guest;
     let _open = host.front.counts().connection();
-    let Some(tls) = tls else { return converse(socket, address, false, &host).await };
+    match tls {
+        None => converse(socket, address, false, &host).await,
+        // Boxed: what TLS needs is several times what the rest of a connection does, and plain ones would carry the room.
+        Some(tls) => Box::pin(welcome_tls(socket, address, tls, &host)).await,
+    }
+}
+
+async fn welcome_tls(socket: TcpStream, address: IpAddr, tls: TlsAcceptor, host: &Host) {
     let shaken = tokio::select! {
         shaken = tls.accept(socket) => shaken.ok(),
         () = host.clock.sleep(host.settings.head_timeout) => None,
         () = host.stop.cancelled() => return,
     };
     match shaken {
-        Some(socket) => converse(socket, address, true, &host).await,
+        Some(socket) => converse(socket, address, true, host).await,
         // A failed handshake is a stranger's affair.
         None => host.front.counts().unserved(Unserved::TlsFailed),
     }

@@ -19,7 +19,7 @@ use super::pool::{STREAMS_PER_CONNECTION, Sender};
 use crate::metrics::{HostCounts, OpenUpstream};
 
 /// The most bytes of an answer that one connection holds while the tenant reads slowly.
-const READ_BUFFER_MAX_BYTES: usize = 64 * 1024;
+const READ_BUFFER_MAX_BYTES: usize = 32 * 1024;
 /// The longest head of an answer, and the most fields in it. fal's carry about twenty.
 const HEAD_MAX_BYTES: usize = 64 * 1024;
 const HEADERS_MAX: usize = 128;
