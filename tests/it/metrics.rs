@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::support::{
-    Client, FAL_SECRET, Fal, Relay, Seen, Step, get, json, post, reply, submit_reply, until,
+    Client, FAL_SECRET, Fal, Relay, Seen, Step, get, json, post, reply, request, submit_reply, until,
 };
 
 const ID: &str = "764cabcf-b745-4b3e-ae38-1200304cf45b";
@@ -297,12 +297,44 @@ async fn metrics_are_the_operators_alone() {
 async fn what_the_gate_refuses_is_counted_and_logged() {
     let relay = Relay::before("http://127.0.0.1:1");
     let both = [("content-length", "2"), ("transfer-encoding", "chunked")];
-    let refused = relay.client().send(crate::support::request("POST", "/a/b", &both, b"0\r\n\r\n")).await;
+    let refused = relay.client().send(request("POST", "/a/b", &both, b"0\r\n\r\n")).await;
     assert_eq!((refused.status, refused.header("x-relay-error")), (400, Some("bad_request")));
-    crate::support::until(|| {
-        relay.calls().iter().any(|call| call["error"] == "bad_request" && call["status"] == 400)
-    })
-    .await;
+    until(|| relay.calls().iter().any(|call| call["error"] == "bad_request" && call["status"] == 400)).await;
     let page = Page::of(&relay).await;
     assert_eq!(page.value("fal_relay_connections_refused_total", &[("reason", "refused")]), 1.0);
+}
+
+#[tokio::test]
+async fn invariant_7_idle_connections_to_fal_are_bounded() {
+    let (go, wait) = tokio::sync::watch::channel(false);
+    let fal = Fal::start(move |_: &Seen| {
+        let (pieces, follow) = tokio::sync::mpsc::unbounded_channel();
+        let mut wait = wait.clone();
+        tokio::spawn(async move {
+            wait.wait_for(|go| *go).await.unwrap();
+            pieces.send(reply("200 OK", &[], b"{}")).unwrap();
+            // The connection stays open for as long as the other side wants it.
+            pieces.closed().await;
+        });
+        Step::Follow(follow)
+    })
+    .await;
+    let settings = [("FAL_RELAY_UPSTREAM__POOL_MAX_IDLE", "2"), ("FAL_RELAY_SERVER__WORKERS", "1")];
+    let relay = Relay::with(&fal.base(), &settings);
+    let (client, key) = (relay.client(), relay.key.clone());
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let request = post("/run/a/b", &key, "{}");
+            tokio::spawn(async move { client.send(request).await })
+        })
+        .collect();
+    until(|| fal.seen().len() == 8).await;
+    go.send(true).unwrap();
+    for call in calls {
+        assert_eq!(call.await.unwrap().status, 200);
+    }
+    // Those beyond two are closed, which fal sees.
+    until(|| fal.left() == 6).await;
+    let page = Page::of(&relay).await;
+    assert_eq!(page.value("fal_relay_upstream_connections_idle", &[("host", "run")]), 2.0);
 }

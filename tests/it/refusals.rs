@@ -101,7 +101,7 @@ async fn malformed_paths_and_wrong_methods_never_reach_fal() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_before_and_while_it_comes() {
+async fn invariant_7_a_body_that_is_too_large_is_refused_before_and_while_it_comes() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::with(&fal.base(), &[("FAL_RELAY_RELAY__MAX_BODY_BYTES", "1000")]);
     let announced = relay.client().send(post("/a/b", &relay.key, &"x".repeat(1001))).await;
@@ -148,7 +148,7 @@ async fn a_fal_that_refuses_connections_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_fal_that_does_not_answer_is_given_up_in_time() {
+async fn invariant_7_a_fal_that_does_not_answer_is_given_up_in_time() {
     let fal = Fal::start(|seen: &Seen| match seen.method.as_str() {
         "POST" if seen.target.ends_with("/ok") => submit_reply("a/ok", ID),
         _ => Step::Hang,

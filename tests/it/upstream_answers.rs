@@ -131,7 +131,7 @@ async fn a_body_that_breaks_its_framing_stays_visibly_cut() {
 }
 
 #[tokio::test]
-async fn a_submit_that_fal_answers_with_a_drip_ends_in_time() {
+async fn invariant_7_a_submit_that_fal_answers_with_a_drip_ends_in_time() {
     let (drops, follow) = mpsc::unbounded_channel();
     let follow = Mutex::new(Some(follow));
     let fal =
@@ -161,7 +161,7 @@ fn memory(relay: &Relay) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn a_bomb_is_not_inflated_into_memory() {
+async fn invariant_7_a_bomb_is_not_inflated_into_memory() {
     // A flushed piece of a deflate stream can be written again and again.
     let mut piece = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     piece.write_all(&[b' '; 1024 * 1024]).unwrap();
