@@ -42,9 +42,15 @@ pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> i
         }
         None => KEY_PLACEHOLDER,
     };
-    writeln!(out, "\nMore keys: fal-relay key create{flag} --tenant NAME\n")?;
+    writeln!(out, "\nMore keys: {} key create{flag} --tenant NAME\n", program())?;
     lines(welcome, key, out)?;
     out.flush()
+}
+
+/// How this program was called, so that the next command can be pasted: right after a build it is not on the path.
+fn program() -> String {
+    let called = std::env::args_os().next().unwrap_or_else(|| "fal-relay".into());
+    called.to_string_lossy().into_owned()
 }
 
 /// Tells at the end of `serve --sandbox` that it kept its word.
