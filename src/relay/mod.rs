@@ -32,7 +32,7 @@ pub use settings::Settings;
 use accounts::Accounts;
 use addresses::AddressBook;
 use identity::Identities;
-use ledger::Ledger;
+use ledger::{Admitted, Ledger};
 use owners::Owners;
 
 use crate::clock::Clock;
@@ -183,6 +183,15 @@ impl Relay {
     /// Refuses a call to a host that rests before anything is written down: an outage costs the ledger nothing.
     fn check_host(&self, host: Host) -> Result<(), Refusal> {
         self.upstream.check(host).map_err(Refusal::Resting)
+    }
+
+    /// What becomes of a billable call that fal did not answer. Only one that cannot have arrived is released; any
+    /// other ends as unknown when its admission is dropped.
+    fn not_answered(&self, admitted: Admitted, error: UpstreamError) -> Refusal {
+        if !error.may_have_arrived() {
+            admitted.release(None);
+        }
+        Refusal::of_billable(error, self.shared.settings.max_body_bytes)
     }
 
     /// Refuses a body that says itself that it is too large, before anything is written down.

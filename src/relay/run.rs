@@ -45,12 +45,7 @@ impl Relay {
                 admitted.release(Some(status.as_u16()));
                 Err(Refusal::AccountUnavailable)
             }
-            Err(error) => {
-                if !error.may_have_arrived() {
-                    admitted.release(None);
-                }
-                Err(Refusal::of_billable(error, self.shared.settings.max_body_bytes))
-            }
+            Err(error) => Err(self.not_answered(admitted, error)),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::notes::Notes;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Answer, Caller, Inbound, Relay, Target, with_query};
-use crate::fal::{AcceptEncoding, Endpoint, top_level_strings};
+use crate::fal::{AcceptEncoding, Addresses, Endpoint, top_level_strings};
 use crate::ids::RequestId;
 use crate::store::{CallKind, OwnedCall, SentCall};
 use crate::upstream::{BodyEnd, BodyProgress, Host};
@@ -55,34 +55,17 @@ impl Relay {
         };
         let outgoing = self.outgoing(to, inbound);
         let progress = outgoing.body.progress();
-        let answer = match self.forward(account, outgoing, notes).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                if !error.may_have_arrived() {
-                    admitted.release(None);
-                }
-                return Err(Refusal::of_billable(error, self.shared.settings.max_body_bytes));
+        match self.forward(account, outgoing, notes).await {
+            Ok(Answer::Tenant(response)) if response.status().is_success() => {
+                let (parts, body) = read_accepted(response).await?;
+                let accepted = self.accepted(endpoint, &body)?;
+                notes.request_id = Some(accepted.request_id.clone());
+                self.record(caller, endpoint, admitted, accepted, &progress, &account.name).await?;
+                Ok(reply::whole(parts, &body, &addresses))
             }
-        };
-        let (parts, body) = match answer {
-            Answer::Tenant(response) if response.status().is_success() => read_accepted(response).await?,
-            Answer::Tenant(response) => {
-                close(admitted, response.status());
-                return reply::rewrite(response, reply::Form::Json, &addresses).await;
-            }
-            Answer::TenantError(parts, body) => {
-                close(admitted, parts.status);
-                return Ok(reply::unchanged(parts, body));
-            }
-            Answer::AccountRefused(status) => {
-                admitted.release(Some(status.as_u16()));
-                return Err(Refusal::AccountUnavailable);
-            }
-        };
-        let accepted = self.accepted(endpoint, &body)?;
-        notes.request_id = Some(accepted.request_id.clone());
-        self.record(caller, endpoint, admitted, accepted, &progress, &account.name).await?;
-        Ok(reply::whole(parts, &body, &addresses))
+            Ok(answer) => not_accepted(admitted, answer, &addresses).await,
+            Err(error) => Err(self.not_answered(admitted, error)),
+        }
     }
 
     /// fal's id, and the app base of the addresses that it returned. Both are checked before they are used.
@@ -146,6 +129,28 @@ async fn read_accepted(
     reply::read_envelope(response)
         .await
         .map_err(|error| Refusal::OutcomeUnknown(error.cause().unwrap_or_default()))
+}
+
+/// Passes on what fal said instead of taking the job.
+async fn not_accepted(
+    admitted: Admitted,
+    answer: Answer,
+    addresses: &Arc<Addresses>,
+) -> Result<Reply, Refusal> {
+    match answer {
+        Answer::Tenant(response) => {
+            close(admitted, response.status());
+            reply::rewrite(response, reply::Form::Json, addresses).await
+        }
+        Answer::TenantError(parts, body) => {
+            close(admitted, parts.status);
+            Ok(reply::unchanged(parts, body))
+        }
+        Answer::AccountRefused(status) => {
+            admitted.release(Some(status.as_u16()));
+            Err(Refusal::AccountUnavailable)
+        }
+    }
 }
 
 /// fal refused the job, or failed in a way that leaves open whether it took it.
