@@ -2,11 +2,11 @@
 //!
 //! The rooms, floor by floor; a room knows only the floors below it (`tests/layering.rs` holds it to that):
 //!
-//! 0. [`clock`], [`ids`], [`random`], [`secret`]: time, identities, chance and secrets, handed in.
+//! 0. [`clock`], [`ids`], [`money`], [`random`], [`secret`]: time, identities, amounts, chance and secrets.
 //! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
-//!    calls; what is counted.
-//! 2. [`store`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, certificates, the only door to fal,
-//!    and a twin of fal.
+//!    calls; what is counted. [`period`], [`rules`], [`pricing`]: budget periods; who may call what; what a call costs.
+//! 2. [`store`], [`limits`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, rates, certificates, the
+//!    only door to fal, and a twin of fal.
 //! 3. [`relay`], [`admin`]: the journey of a call; changes to keys.
 //! 4. [`http`]: the listeners' faces.
 //! 5. [`config`], [`telemetry`]: what the operator said, and what the process tells.
@@ -22,9 +22,14 @@ pub mod fal;
 pub mod http;
 pub mod ids;
 pub mod key;
+pub mod limits;
 pub mod metrics;
+pub mod money;
+pub mod period;
+pub mod pricing;
 pub mod random;
 pub mod relay;
+pub mod rules;
 pub mod sandbox;
 pub mod secret;
 pub mod serve;

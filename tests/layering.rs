@@ -16,9 +16,9 @@ mod layering {
 
     /// The floors, from the ground up. Rooms on one floor do not know each other.
     const FLOORS: &[&[&str]] = &[
-        &["clock", "ids", "random", "secret"],
-        &["key", "fal", "call_log", "metrics"],
-        &["store", "tls", "upstream", "sandbox"],
+        &["clock", "ids", "money", "random", "secret"],
+        &["key", "fal", "call_log", "metrics", "period", "rules", "pricing"],
+        &["store", "limits", "tls", "upstream", "sandbox"],
         &["relay", "admin"],
         &["http"],
         &["config", "telemetry"],

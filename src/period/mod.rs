@@ -1,0 +1,1 @@
+//! Budget periods: calendar days, weeks and months in a time zone.

@@ -1,0 +1,1 @@
+//! What a call costs: the price book, estimates before it, charges after it.
