@@ -34,6 +34,23 @@ numbered! {
     CallId
 }
 
+numbered! {
+    /// A group of keys with one price and one set of rules.
+    GroupId
+}
+numbered! {
+    /// A person or program that administers the relay.
+    OperatorId
+}
+numbered! {
+    /// A correction of a call's cost.
+    AdjustmentId
+}
+numbered! {
+    /// A line of the audit log.
+    AuditId
+}
+
 /// The name under which the operator configured a fal account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

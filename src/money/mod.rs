@@ -2,10 +2,12 @@
 //! dollars; every sum is checked, none wraps.
 
 mod decimal;
+mod delta;
 mod units;
 mod usd;
 
 pub use decimal::{Multiplier, UnitPrice};
+pub use delta::Delta;
 pub use units::Units;
 pub use usd::Usd;
 

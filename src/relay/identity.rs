@@ -23,12 +23,12 @@ pub struct Caller(Arc<KeyRecord>);
 impl Caller {
     /// Who pays.
     pub fn tenant_id(&self) -> TenantId {
-        self.0.tenant_id
+        self.0.tenant.id
     }
 
     /// The tenant's name.
     pub fn tenant(&self) -> &Arc<str> {
-        &self.0.tenant
+        &self.0.tenant.name
     }
 
     /// With which key.

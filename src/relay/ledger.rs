@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, CallId};
 use crate::metrics::{LedgerVerb, Worker};
-use crate::store::{CallKind, NewCall, Release, SentCall, Settlement, Store, StoreError, Verb};
+use crate::money::{Multiplier, Usd};
+use crate::store::{CallKind, HeldCall, NewCall, Terms, Release, SentCall, Settlement, Store, StoreError, Verb};
 
 /// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in
 /// all, as long as a drain. Few can wait so, because a disk that takes no outcome takes no new call either.
@@ -63,16 +64,21 @@ impl Ledger {
             account: account.clone(),
             endpoint: endpoint.as_str().into(),
             kind,
+            tags: None,
+            terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
+            hold: Usd::ZERO,
+            hold_basis: "none",
+            windows: Vec::new(),
             held_at: self.clock.now(),
         };
-        let id = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
+        let HeldCall { id, .. } = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
         Ok(Admitted { id, ledger: Some(self.clone()) })
     }
 
     /// Closes the row of a call whose final answer has been seen.
     pub(super) fn settle(&self, id: CallId, status: u16, billable_units: Option<String>) {
         let settled_at = self.clock.now();
-        let settlement = Settlement { status, billable_units, settled_at };
+        let settlement = Settlement { status, billable_units, cost: None, settled_at };
         self.write(LedgerVerb::Settle, id, move |store| store.settle(id, settlement.clone()));
     }
 
@@ -148,7 +154,7 @@ impl Admitted {
     pub(super) fn release(mut self, status: Option<u16>) {
         if let Some(ledger) = self.ledger.take() {
             let id = self.id;
-            let release = Release { status, released_at: ledger.clock.now() };
+            let release = Release { status, reason: "refused", released_at: ledger.clock.now() };
             ledger.write(LedgerVerb::Release, id, move |store| store.release(id, release.clone()));
         }
     }

@@ -96,6 +96,8 @@ impl Relay {
             endpoint: endpoint.as_str().into(),
             app_base: app_base.clone(),
             closed: false,
+            terms: crate::store::Terms { unit_price: None, unit: None, multiplier: crate::money::Multiplier::ONE, price_version: None },
+            charge: None,
         };
         let sent = SentCall {
             request_id: request_id.clone(),

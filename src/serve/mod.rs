@@ -251,7 +251,7 @@ async fn first_key(
     random: Random,
     kind: KeyKind,
 ) -> Result<Option<ApiKey>, ServeError> {
-    if !store.keys(None).await?.is_empty() {
+    if !store.keys(None, None, crate::ids::KeyId(0), 1).await?.is_empty() {
         return Ok(None);
     }
     let create =
