@@ -131,7 +131,7 @@ impl Front {
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        parts.headers.insert(X_RELAY_REQUEST_ID, record.id.clone());
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
     }

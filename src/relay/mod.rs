@@ -157,7 +157,7 @@ impl Relay {
             min_bytes_per_second: inbound.body_min_bytes_per_second,
         };
         let body = match to.method {
-            Method::GET => RequestBody::empty(self.shared.clock.clone()),
+            Method::GET => RequestBody::empty(&*self.shared.clock),
             _ => RequestBody::new(inbound.body, limits, self.shared.clock.clone()),
         };
         let headers = for_fal(&inbound.headers, to.accept_encoding);
