@@ -95,9 +95,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(method: Method, desk: Arc<Desk>, counts: Arc<Worker>) -> Self {
+    /// Boxed: it goes with the answer from hand to hand, and is hundreds of bytes.
+    pub(super) fn new(method: Method, desk: Arc<Desk>, counts: Arc<Worker>) -> Box<Self> {
         counts.call_began();
-        Self {
+        Box::new(Self {
             id: desk.number(),
             notes: Notes::default(),
             method,
@@ -110,7 +111,7 @@ impl Record {
             complete: false,
             desk,
             counts,
-        }
+        })
     }
 
     /// The call's number, as its answer carries it.
@@ -201,13 +202,13 @@ fn counted(fault: Option<Fault>, status: StatusCode) -> metrics::Fault {
 }
 
 /// An answer's body that writes the call's line when it has ended or is dropped.
-pub struct Recorded {
+pub(super) struct Recorded {
     body: ReplyBody,
-    record: Record,
+    record: Box<Record>,
 }
 
 impl Recorded {
-    pub(super) fn new(body: ReplyBody, status: StatusCode, mut record: Record) -> Self {
+    pub(super) fn new(body: ReplyBody, status: StatusCode, mut record: Box<Record>) -> Self {
         record.status = status;
         record.complete = body.is_end_stream();
         Self { body, record }
