@@ -23,7 +23,7 @@ use http::{HeaderMap, Method, Response};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
-pub use identity::Caller;
+pub use identity::{Caller, LastKey};
 pub use notes::Notes;
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody};
@@ -136,9 +136,14 @@ impl Relay {
         self.ledger.counts()
     }
 
-    /// Who calls.
-    pub async fn identify(&self, headers: &HeaderMap, notes: &mut Notes) -> Result<Caller, Refusal> {
-        let caller = self.shared.identities.identify(headers, self.counts()).await?;
+    /// Who calls. `last` belongs to the connection that the call came over.
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        last: &LastKey,
+        notes: &mut Notes,
+    ) -> Result<Caller, Refusal> {
+        let caller = self.shared.identities.identify(headers, last, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
         Ok(caller)
@@ -157,7 +162,7 @@ impl Relay {
             min_bytes_per_second: inbound.body_min_bytes_per_second,
         };
         let body = match to.method {
-            Method::GET => RequestBody::empty(self.shared.clock.clone()),
+            Method::GET => RequestBody::empty(&*self.shared.clock),
             _ => RequestBody::new(inbound.body, limits, self.shared.clock.clone()),
         };
         let headers = for_fal(&inbound.headers, to.accept_encoding);

@@ -73,6 +73,10 @@ impl Owners {
 
 /// Follow-ups name the call's app by its base or by the whole endpoint id (protocol 1.4).
 fn names_app(endpoint: &Endpoint, call: &OwnedCall) -> bool {
+    let text = endpoint.as_str();
+    if text == &*call.app_base || text == &*call.endpoint {
+        return true;
+    }
     let named = endpoint.app_base();
     named.as_str() == &*call.app_base
         || Endpoint::parse(&call.endpoint).is_ok_and(|called| called.app_base() == named)

@@ -120,8 +120,14 @@ impl BodyLimits {
 
 /// A tenant's request body on its way to fal: counted, hashed, bounded in length and in silence.
 pub struct RequestBody {
-    source: Option<Incoming>,
+    /// What still comes. Boxed: most requests have no body, and all are handed on several times.
+    coming: Option<Box<Coming>>,
     progress: Arc<BodyProgress>,
+}
+
+/// What is needed of a body while it comes.
+struct Coming {
+    source: Incoming,
     limits: BodyLimits,
     /// Made at the first byte: most requests have none.
     hash: Option<digest::Context>,
@@ -134,24 +140,10 @@ pub struct RequestBody {
 impl RequestBody {
     /// Wraps what the tenant sends.
     pub fn new(source: Incoming, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
-        Self::start(Some(source), limits, clock)
-    }
-
-    /// A body of no bytes.
-    pub fn empty(clock: Arc<dyn Clock>) -> Self {
-        Self::start(
-            None,
-            BodyLimits { max_bytes: 0, idle: Duration::ZERO, min_bytes_per_second: NonZeroU32::MIN },
-            clock,
-        )
-    }
-
-    fn start(source: Option<Incoming>, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
-        let sent = source.is_some();
-        let mut body = Self {
+        let over = source.is_end_stream();
+        let coming = Coming {
             source,
-            progress,
             limits,
             hash: None,
             clock,
@@ -159,10 +151,16 @@ impl RequestBody {
             silent_since: None,
             waited: Duration::ZERO,
         };
-        if sent && body.is_end_stream() {
+        let mut body = Self { coming: Some(Box::new(coming)), progress };
+        if over {
             body.complete();
         }
         body
+    }
+
+    /// A body of no bytes.
+    pub fn empty(clock: &dyn Clock) -> Self {
+        Self { coming: None, progress: BodyProgress::new(clock.elapsed()) }
     }
 
     /// What those who wait for the answer look at.
@@ -170,13 +168,29 @@ impl RequestBody {
         self.progress.clone()
     }
 
-    fn take(&mut self, data: &Bytes) -> Result<(), BodyEnd> {
+    /// Ends the body, whole.
+    fn complete(&mut self) {
+        if let Some(coming) = &mut self.coming {
+            coming.complete(&self.progress);
+        }
+    }
+
+    fn fail(&mut self, end: BodyEnd) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(coming) = self.coming.take() {
+            coming.conclude(&self.progress, end);
+        }
+        Poll::Ready(Some(Err(BodyError)))
+    }
+}
+
+impl Coming {
+    fn take(&mut self, data: &Bytes, progress: &BodyProgress) -> Result<(), BodyEnd> {
         self.silence = None;
         let now = self.clock.elapsed();
         if let Some(since) = self.silent_since.take() {
             self.waited += now.saturating_sub(since);
         }
-        let bytes = self.progress.with(|progress| {
+        let bytes = progress.with(|progress| {
             progress.bytes += data.len() as u64;
             progress.moved_at = now;
             progress.bytes
@@ -185,38 +199,32 @@ impl RequestBody {
             return Err(BodyEnd::TooLarge);
         }
         self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
-        if self.is_end_stream() {
-            self.complete();
+        if self.source.is_end_stream() {
+            self.complete(progress);
         }
         Ok(())
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self, progress: &BodyProgress) {
         let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(hash.finish().as_ref());
-        self.conclude(BodyEnd::Complete { sha256 });
+        self.conclude(progress, BodyEnd::Complete { sha256 });
     }
 
     /// The first end counts.
-    fn conclude(&mut self, end: BodyEnd) {
+    fn conclude(&self, progress: &BodyProgress, end: BodyEnd) {
         let now = self.clock.elapsed();
-        self.progress.with(|progress| {
+        progress.with(|progress| {
             progress.end.get_or_insert(end);
             progress.moved_at = now;
         });
     }
 
-    fn fail(&mut self, end: BodyEnd) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.conclude(end);
-        self.source = None;
-        Poll::Ready(Some(Err(BodyError)))
-    }
-
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_silence(&mut self, cx: &mut Context<'_>, progress: &BodyProgress) -> Poll<()> {
         if self.silence.is_none() {
             self.silent_since = Some(self.clock.elapsed());
-            let patience = self.limits.patience(self.progress.bytes(), self.waited);
+            let patience = self.limits.patience(progress.bytes(), self.waited);
             self.silence = Some(self.clock.sleep(patience));
         }
         self.silence.as_mut().map_or(Poll::Pending, |silence| silence.as_mut().poll(cx))
@@ -231,15 +239,15 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(source) = &mut self.source else { return Poll::Ready(None) };
-        match Pin::new(source).poll_frame(cx) {
+        let Self { coming: Some(coming), progress } = &mut *self else { return Poll::Ready(None) };
+        match Pin::new(&mut coming.source).poll_frame(cx) {
             Poll::Pending => {
-                ready!(self.poll_silence(cx));
+                ready!(coming.poll_silence(cx, progress));
                 self.fail(BodyEnd::Stalled)
             }
             Poll::Ready(Some(Err(_))) => self.fail(BodyEnd::Broken),
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => match self.take(&data) {
+                Ok(data) => match coming.take(&data, progress) {
                     Ok(()) => Poll::Ready(Some(Ok(Frame::data(data)))),
                     Err(end) => self.fail(end),
                 },
@@ -257,11 +265,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.as_ref().is_none_or(Body::is_end_stream)
+        self.coming.as_ref().is_none_or(|coming| coming.source.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.source.size_hint())
     }
 }
 
