@@ -19,7 +19,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 
 use body::AnswerLimits;
-pub use body::{BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
+pub use body::{Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
 use connect::Connector;
 pub use error::UpstreamError;
 pub use failfast::{ConnectionCounts, Shared};
