@@ -11,13 +11,9 @@ use super::Relay;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
 use crate::limits::{Admission, Ask, Standing};
-use crate::money::Usd;
-use crate::pricing::{Quote, Sample};
+use crate::pricing::{Quote, QuoteError, SAMPLE_BYTES, Sample};
 use crate::store::{CallKind, NewCall, Spent, Terms};
 use crate::upstream::{Beginning, RequestBody};
-
-/// The beginning of a body in which a quote finds what was asked for. Parameters fit; files in `data:` addresses need not.
-pub(super) const SAMPLE_MAX_BYTES: usize = 64 * 1024;
 
 /// A call that wants to be made.
 pub(super) struct Wanted<'a> {
@@ -93,7 +89,7 @@ impl Relay {
             kind,
             lease,
             tags,
-            hold: quote.hold.unwrap_or(Usd::ZERO),
+            hold: quote.hold,
             hold_basis: quote.basis.as_str(),
             terms: self.terms(caller, quote),
             windows: caller.windows(now),
@@ -107,15 +103,18 @@ impl Relay {
     /// What the call may cost; refused when that is more than one call may.
     async fn quote(&self, caller: &Caller, endpoint: &Arc<str>, body: &mut RequestBody) -> Result<Quote, Refusal> {
         let beginning = match self.shared.prices.needs_body(endpoint) {
-            true => body.peek(SAMPLE_MAX_BYTES).await.map_err(|end| self.broken(end))?,
+            true => body.peek(SAMPLE_BYTES).await.map_err(|end| self.broken(end))?,
             false => Beginning { bytes: bytes::Bytes::new(), whole: false },
         };
         let sample = Sample { body: &beginning.bytes, whole: beginning.whole };
         let multiplier = caller.record().group.multiplier;
         let quote = self.shared.prices.quote(endpoint, multiplier, sample);
-        let quote = quote.map_err(|_| Refusal::PriceUnknown(endpoint.clone()))?;
-        match (quote.hold, caller.rules().max_request()) {
-            (Some(estimate), Some(limit)) if estimate > limit => Err(Refusal::TooDear { estimate, limit }),
+        let quote = quote.map_err(|error| match error {
+            QuoteError::PriceUnknown => Refusal::PriceUnknown(endpoint.clone()),
+            QuoteError::TooLarge(_) => Refusal::Malformed("The request asks for more than can ever be paid."),
+        })?;
+        match caller.rules().max_request() {
+            Some(limit) if quote.hold > limit => Err(Refusal::TooDear { estimate: quote.hold, limit }),
             _ => Ok(quote),
         }
     }

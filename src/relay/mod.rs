@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 pub use caller::Caller;
 pub use identity::LastKey;
 pub use notes::Notes;
+pub use prices::Pricing;
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody};
 pub use settings::Settings;
@@ -42,7 +43,8 @@ use ledger::{Admitted, Ledger};
 use crate::fal::{AcceptEncoding, Addresses, X_FAL_TAGS, for_client, for_fal, relay_tag};
 use crate::limits::{RATELIMIT, RATELIMIT_POLICY, Standing, ratelimit, ratelimit_policy};
 use crate::metrics::Worker;
-use crate::store::Cost;
+use crate::money::Usd;
+use crate::pricing::Basis;
 use crate::upstream::{
     Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
 };
@@ -205,8 +207,8 @@ fn billable_units(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Tells the tenant what a call cost, where that is known (design 3.4).
-fn tell_cost(reply: &mut Reply, cost: Option<Cost>) {
-    let Some(Cost { charge, basis, .. }) = cost else { return };
+fn tell_cost(reply: &mut Reply, cost: Option<(Usd, Basis)>) {
+    let Some((charge, basis)) = cost else { return };
     let headers = reply.headers_mut();
     if let Ok(charge) = HeaderValue::try_from(charge.to_string()) {
         headers.insert(X_RELAY_COST_USD, charge);

@@ -6,8 +6,9 @@ use arc_swap::ArcSwap;
 
 use super::ledger::Row;
 use crate::money::Multiplier;
-use crate::pricing::{self, History, Outcome, Policy, PriceBook, PriceUnknown, Quote, Sample};
-use crate::store::{Cost, Store, StoreError, Terms};
+use crate::pricing::{self, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample};
+use crate::rules::Glob;
+use crate::store::{Cost, PriceList, PriceOverride, Store, StoreError, Terms};
 
 /// Settled calls whose units are looked at after a start.
 const HISTORY_CALLS: u32 = 10_000;
@@ -16,26 +17,36 @@ const HISTORY_CALLS: u32 = 10_000;
 pub(super) struct Prices {
     book: ArcSwap<PriceBook>,
     history: History,
-    policy: Policy,
+    settings: Pricing,
+}
+
+/// What the operator said of prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pricing {
+    /// What to do where a cost cannot be told.
+    pub policy: Policy,
+    /// His own prices from the configuration. They win over those in the store, and those over fal's.
+    pub overrides: Vec<(Glob, Price)>,
 }
 
 impl Prices {
-    pub(super) fn new(policy: Policy) -> Self {
-        Self { book: ArcSwap::from_pointee(PriceBook::default()), history: History::default(), policy }
+    pub(super) fn new(settings: Pricing) -> Self {
+        Self { book: ArcSwap::from_pointee(PriceBook::new(Vec::new())), history: History::default(), settings }
     }
 
     /// Reads what was billed lately, once, at the start.
     pub(super) async fn remember(&self, store: &dyn Store) -> Result<(), StoreError> {
         // Newest first in the store, so the newest is recorded last.
         for billed in store.billed_units(HISTORY_CALLS).await?.into_iter().rev() {
-            self.history.record(&billed.endpoint, billed.units);
+            self.history.note(&billed.endpoint, billed.units);
         }
         Ok(())
     }
 
     /// Takes the prices as the store has them now.
     pub(super) async fn reload(&self, store: &dyn Store) -> Result<(), StoreError> {
-        self.book.store(Arc::new(self.policy.book(store.prices().await?)));
+        let list = store.prices().await?;
+        self.book.store(Arc::new(book(&self.settings, list)));
         Ok(())
     }
 
@@ -55,8 +66,8 @@ impl Prices {
         endpoint: &str,
         multiplier: Multiplier,
         sample: Sample<'_>,
-    ) -> Result<Quote, PriceUnknown> {
-        pricing::quote(&self.book.load(), &self.history, &self.policy, multiplier, endpoint, sample)
+    ) -> Result<Quote, QuoteError> {
+        pricing::quote(&self.book.load(), &self.history, self.settings.policy, multiplier, endpoint, sample)
     }
 
     /// What a call cost; `None` when that is not known.
@@ -67,8 +78,27 @@ impl Prices {
             tracing::warn!(call_id = %row.id, endpoint = %row.endpoint, %complaint, "fal's billed units cannot be read; the cost is not known");
         }
         if let Some(units) = charge.units {
-            self.history.record(&row.endpoint, units);
+            self.history.note(&row.endpoint, units);
         }
         Some(Cost { cost: charge.cost?, charge: charge.charge?, basis: charge.basis? })
     }
+}
+
+fn book(settings: &Pricing, list: PriceList) -> PriceBook {
+    let said = settings.overrides.iter().map(|(glob, price)| (glob.clone(), price.clone()));
+    // A pattern that cannot be read was written by another version; it prices nothing.
+    let stored = list.overrides.iter().filter_map(override_of);
+    let overrides = said.chain(stored).map(|(glob, price)| {
+        let matcher: pricing::Matcher = Box::new(move |endpoint: &str| glob.matches(endpoint));
+        (matcher, price)
+    });
+    let prices = list.prices.into_iter().map(|price| (price.endpoint, Price { unit_price: price.unit_price, unit: price.unit }));
+    let (version, synced_at) = (u64::try_from(list.version).unwrap_or(0), list.synced_at);
+    let book = PriceBook::new(overrides.collect());
+    book.synced(version, synced_at.map_or(0, |at| at.as_micros()), prices.collect())
+}
+
+fn override_of(stored: &PriceOverride) -> Option<(Glob, Price)> {
+    let glob = stored.pattern.parse().ok()?;
+    Some((glob, Price { unit_price: stored.unit_price, unit: stored.unit.as_str().into() }))
 }

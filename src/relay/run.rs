@@ -1,6 +1,6 @@
 //! A direct run: the client waits on the line, and when it leaves, fal is told by the closing of ours.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::admission::{Admittance, Wanted};
 use super::ledger::Admitted;
@@ -9,8 +9,8 @@ use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Answer, Caller, Inbound, Relay, Target, billable_units, tell_cost, tell_standing, with_query};
 use crate::fal::{AcceptEncoding, Endpoint, tags};
-use crate::store::CallKind;
-use crate::upstream::{Account, Host, Outgoing};
+use crate::store::{CallKind, Cost};
+use crate::upstream::{Account, Host, Outgoing, ResponseBody};
 
 impl Relay {
     /// Runs a model and passes its answer on as it comes, in one piece or as events.
@@ -51,9 +51,9 @@ impl Relay {
     ) -> Result<Reply, Refusal> {
         match self.forward(account, outgoing, notes).await {
             Ok(Answer::Tenant(response)) => {
-                let cost = admitted.settle(response.status().as_u16(), billable_units(response.headers()));
+                let cost = close(admitted, &response);
                 let mut reply = reply::pass(response);
-                tell_cost(&mut reply, cost);
+                tell_cost(&mut reply, cost.map(|cost| (cost.charge, cost.basis)));
                 Ok(reply)
             }
             Ok(Answer::TenantError(parts, body)) => {
@@ -67,4 +67,15 @@ impl Relay {
             Err(error) => Err(self.not_answered(admitted, error)),
         }
     }
+}
+
+/// The head of the answer says what fal bills (protocol 9). A refusal without units came from fal's gate, before any model
+/// ran; only a 422 may come from a model that worked first.
+fn close(admitted: Admitted, response: &http::Response<ResponseBody>) -> Option<Cost> {
+    let (status, units) = (response.status(), billable_units(response.headers()));
+    if units.is_none() && status.is_client_error() && status != StatusCode::UNPROCESSABLE_ENTITY {
+        admitted.release(Some(status.as_u16()), "refused");
+        return None;
+    }
+    admitted.settle(status.as_u16(), units)
 }
