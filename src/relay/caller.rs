@@ -28,7 +28,11 @@ struct Card {
 
 impl Caller {
     pub(super) fn new(record: KeyRecord) -> Self {
-        let rules = Effective::new([&record.tenant.rules, &record.group.rules, &record.rules]);
+        let rules = Effective::new(
+            Arc::new(record.tenant.rules.clone()),
+            Arc::new(record.group.rules.clone()),
+            Arc::new(record.rules.clone()),
+        );
         let card = Card {
             rules,
             request_bounds: bounds(&record, &[What::Requests]),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use quick_cache::sync::Cache;
 
-use super::identity::Caller;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{RequestId, TenantId};
