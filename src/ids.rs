@@ -30,6 +30,14 @@ numbered! {
     KeyId
 }
 numbered! {
+    /// A group: keys, of one tenant or of several, that share prices, endpoints and limits.
+    GroupId
+}
+numbered! {
+    /// A place among the jobs in flight, named by whoever takes it and kept with the call until its end.
+    LeaseId
+}
+numbered! {
     /// A row of the ledger: one call that fal may bill.
     CallId
 }

@@ -18,7 +18,7 @@ mod layering {
     const FLOORS: &[&[&str]] = &[
         &["clock", "ids", "money", "random", "secret"],
         &["key", "fal", "call_log", "metrics", "period", "rules", "pricing"],
-        &["store", "limits", "tls", "upstream", "sandbox"],
+        &["store", "limits", "alerts", "tls", "upstream", "sandbox"],
         &["relay", "admin"],
         &["http"],
         &["config", "telemetry"],

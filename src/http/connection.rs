@@ -15,11 +15,12 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::front::Front;
+use super::front::{Front, Peer};
 use super::gate::Gate;
 use super::settings::Settings;
 use super::traffic::{Answering, Traffic};
 use crate::clock::Clock;
+use crate::relay::LastKey;
 
 /// The most bytes of a request, and of an answer, that an HTTP/1 connection holds at once.
 const HTTP1_BUFFER_MAX_BYTES: usize = 64 * 1024;
@@ -57,12 +58,13 @@ impl Host {
     /// The service of one connection.
     fn service(&self, address: IpAddr, secure: bool, traffic: Arc<Traffic>) -> impl Exchange + use<> {
         let front = self.front.clone();
+        let peer = Arc::new(Peer { address, secure, last_key: LastKey::default() });
         service_fn(move |request| {
             let call = traffic.begin();
-            let front = front.clone();
+            let (front, peer) = (front.clone(), peer.clone());
             // Boxed: hyper keeps room for a call in each connection, and a call under way takes kilobytes.
             Box::pin(async move {
-                let answer = front.answer(request, address, secure).await;
+                let answer = front.answer(request, &peer).await;
                 Ok(answer.map(|body| Answering::new(body, call)))
             })
         })

@@ -1,6 +1,6 @@
 //! One of fal's hosts: where it is, and how a request names it.
 
-use http::{HeaderValue, Uri, Version, header, request, uri};
+use http::{HeaderValue, Request, Uri, Version, header, uri};
 use url::Url;
 
 use super::error::UpstreamError;
@@ -58,18 +58,24 @@ impl Origin {
     }
 
     /// Writes the target in the form of the connection's version: HTTP/1 names the host in a field, HTTP/2 in the URI.
-    pub(super) fn address(&self, parts: &mut request::Parts, version: Version) -> Result<(), http::Error> {
-        let mut uri = uri::Parts::default();
-        uri.path_and_query = parts.uri.path_and_query().cloned();
+    pub(super) fn address<B>(&self, request: &mut Request<B>, version: Version) -> Result<(), http::Error> {
+        *request.version_mut() = version;
+        let path_and_query = request.uri().path_and_query();
         if version == Version::HTTP_2 {
+            let mut uri = uri::Parts::default();
+            uri.path_and_query = path_and_query.cloned();
             uri.scheme = Some(if self.secure { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
             uri.authority = Some(self.authority.clone());
-            parts.headers.remove(header::HOST);
+            *request.uri_mut() = Uri::from_parts(uri)?;
+            request.headers_mut().remove(header::HOST);
         } else {
-            parts.headers.insert(header::HOST, self.host_header.clone());
+            if let Some(path_and_query) = path_and_query
+                && request.uri().authority().is_some()
+            {
+                *request.uri_mut() = path_and_query.clone().into();
+            }
+            request.headers_mut().insert(header::HOST, self.host_header.clone());
         }
-        parts.version = version;
-        parts.uri = Uri::from_parts(uri)?;
         Ok(())
     }
 }

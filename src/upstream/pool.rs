@@ -90,12 +90,11 @@ impl Pool {
     async fn ask(&self) -> bool {
         let Ok(target) = self.connector.origin.target("/") else { return false };
         let Ok(mut sender) = self.connector.connect().await else { return false };
-        let (mut parts, ()) = Request::new(()).into_parts();
-        (parts.method, parts.uri) = (Method::HEAD, target.into());
-        if self.connector.origin.address(&mut parts, sender.version()).is_err() {
+        let mut request = Box::new(Request::new(RequestBody::empty(&*self.clock)));
+        (*request.method_mut(), *request.uri_mut()) = (Method::HEAD, target.into());
+        if self.connector.origin.address(&mut request, sender.version()).is_err() {
             return false;
         }
-        let request = Request::from_parts(parts, RequestBody::empty(self.clock.clone()));
         matches!(sender.send(request).await, Attempt::Answered(_))
     }
 
@@ -167,10 +166,10 @@ impl Sender {
     }
 
     /// Sends the request; hyper says whether one that failed had begun to leave.
-    async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+    async fn send(&mut self, request: Box<Request<RequestBody>>) -> Attempt {
         let sent = match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
-            Self::Http2 { sender, .. } => sender.try_send_request(request).await,
+            Self::Http1(sender) => sender.try_send_request(*request).await,
+            Self::Http2 { sender, .. } => sender.try_send_request(*request).await,
         };
         match sent {
             Ok(response) => Attempt::Answered(response),
@@ -187,10 +186,10 @@ impl Lease {
         self.sender.as_ref().map_or(Version::HTTP_11, Sender::version)
     }
 
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+    pub(super) async fn send(&mut self, request: Box<Request<RequestBody>>) -> Attempt {
         match &mut self.sender {
             Some(sender) => sender.send(request).await,
-            None => Attempt::Unsent(Box::new(request)),
+            None => Attempt::Unsent(request),
         }
     }
 

@@ -17,6 +17,8 @@ mod drills_stop;
 mod encrypted;
 mod invariants;
 mod journey;
+mod limits_memory;
+mod limits_story;
 mod metrics;
 mod process;
 mod refusals;
