@@ -75,7 +75,10 @@ mod tests {
         let row = "203.0.113.9, 198.51.100.7, 10.0.0.2";
         assert_eq!(client(&[("x-forwarded-for", row)], "10.0.0.1"), "198.51.100.7");
         assert_eq!(client(&[("x-forwarded-for", "10.0.0.3, 10.0.0.2")], "10.0.0.1"), "10.0.0.3");
-        assert_eq!(client(&[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-for", "10.0.0.2")], "10.0.0.1"), "198.51.100.7");
+        assert_eq!(
+            client(&[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-for", "10.0.0.2")], "10.0.0.1"),
+            "198.51.100.7"
+        );
         assert_eq!(client(&[], "10.0.0.1"), "10.0.0.1");
     }
 

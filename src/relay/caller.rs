@@ -132,7 +132,10 @@ fn bounds(record: &KeyRecord, whats: &[What]) -> Vec<Bound> {
             What::Submits => rules.submits_per_minute,
             What::Jobs => rules.jobs_in_flight,
         };
-        whats.iter().filter_map(|what| Some(Bound { owner, what: *what, limit: limit(*what)? })).collect::<Vec<_>>()
+        whats
+            .iter()
+            .filter_map(|what| Some(Bound { owner, what: *what, limit: limit(*what)? }))
+            .collect::<Vec<_>>()
     };
     levels.into_iter().flat_map(of_level).collect()
 }

@@ -4,8 +4,8 @@
 //! The listeners bring an [`Inbound`] and a parsed call; what they get back is a [`Reply`] or a [`Refusal`].
 
 mod accounts;
-mod admission;
 mod addresses;
+mod admission;
 mod caller;
 mod follow;
 mod identity;

@@ -1,7 +1,7 @@
 //! Whose request an id is. A queued call is remembered from its submit on, so that polls touch no store.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::Cache;
 

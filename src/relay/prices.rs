@@ -39,7 +39,11 @@ pub struct Pricing {
 
 impl Prices {
     pub(super) fn new(settings: Pricing) -> Self {
-        Self { book: ArcSwap::from_pointee(PriceBook::new(Vec::new())), history: History::default(), settings }
+        Self {
+            book: ArcSwap::from_pointee(PriceBook::new(Vec::new())),
+            history: History::default(),
+            settings,
+        }
     }
 
     /// Reads what was billed lately, once, at the start.
@@ -100,7 +104,10 @@ fn book(settings: &Pricing, list: PriceList) -> PriceBook {
         let matcher: pricing::Matcher = Box::new(move |endpoint: &str| glob.matches(endpoint));
         (matcher, price)
     });
-    let prices = list.prices.into_iter().map(|price| (price.endpoint, Price { unit_price: price.unit_price, unit: price.unit }));
+    let prices = list
+        .prices
+        .into_iter()
+        .map(|price| (price.endpoint, Price { unit_price: price.unit_price, unit: price.unit }));
     let (version, synced_at) = (u64::try_from(list.version).unwrap_or(0), list.synced_at);
     let book = PriceBook::new(overrides.collect());
     book.synced(version, synced_at.map_or(0, |at| at.as_micros()), prices.collect())
