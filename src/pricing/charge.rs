@@ -147,7 +147,10 @@ mod tests {
         for units in [Some("2"), Some("0"), None] {
             for status in [500, 502, 503, 504, 599] {
                 let charge = of(status, units, Some("1"), "1");
-                assert_eq!((charge.cost, charge.charge, charge.basis), (usd("0"), usd("0"), Some(Basis::Billed)));
+                assert_eq!(
+                    (charge.cost, charge.charge, charge.basis),
+                    (usd("0"), usd("0"), Some(Basis::Billed))
+                );
                 assert_eq!((charge.units, charge.complaint), (Units::parse("0").ok(), None), "{status}");
             }
         }
