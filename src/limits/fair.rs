@@ -13,12 +13,16 @@
 
 use std::time::Duration;
 
-use super::ACTIVE_WINDOW;
 use super::gcra::{Pace, Rate};
+use super::{ACTIVE_WINDOW, SWEEP_INTERVAL};
 use crate::ids::KeyId;
 
-/// The most keys of one owner that have a share of their own. Those beyond have one share together.
-pub(super) const SHARES_MAX: usize = 1_024;
+/// The most keys of one owner that have a share of their own. Those beyond have one share together. It bounds what an ask
+/// costs, which looks through the shares.
+pub(super) const SHARES_MAX: usize = 256;
+
+/// A told wait may be longer than the shortest by this much.
+const WAIT_PRECISION_NANOS: u64 = 1_000_000;
 
 /// Stands for all keys that have no share of their own.
 const CROWD: KeyId = KeyId(i64::MIN);
@@ -28,6 +32,7 @@ const CROWD: KeyId = KeyId(i64::MIN);
 pub(super) struct SharedRate {
     whole: Rate,
     shares: Vec<Share>,
+    swept_at: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,21 +68,25 @@ impl SharedRate {
 
     /// Forgets the keys that are no longer active; whether nothing is left to remember.
     pub(super) fn is_at_rest(&mut self, now: u64) -> bool {
-        self.shares.retain(|share| share.is_active(now));
+        self.sweep(now);
         self.shares.is_empty() && self.whole.is_at_rest(now)
     }
 
     /// Notes that `key` asks, and makes it a member of what follows.
     pub(super) fn member(&mut self, key: KeyId, pace: Pace, now: u64, room: bool) -> Member<'_> {
-        self.shares.retain(|share| share.key == key || share.is_active(now));
-        let index = self.find(key).filter(|index| self.shares[*index].is_active(now)).unwrap_or_else(|| {
-            self.shares.retain(|share| share.key != key);
-            self.join(key, pace, now, room)
-        });
+        if now.saturating_sub(self.swept_at) >= SWEEP_INTERVAL.as_nanos() as u64 {
+            self.sweep(now);
+        }
+        let index = self.find(key).unwrap_or_else(|| self.join(key, pace, now, room));
         self.shares[index].asked_at = now;
         let keys = self.shares.len() as u64;
         let turn = pace.interval.saturating_mul(keys);
         Member { rate: self, index, pace, now, keys, turn, most: pace.span.max(turn) }
+    }
+
+    fn sweep(&mut self, now: u64) {
+        self.shares.retain(|share| share.is_active(now));
+        self.swept_at = now;
     }
 
     fn find(&self, key: KeyId) -> Option<usize> {
@@ -117,7 +126,7 @@ impl Member<'_> {
         }
         // What is let in once stays so, and once the owner's backlog is worked off everything is.
         let (mut early, mut late) = (0, self.whole(0));
-        while late - early > 1 {
+        while late - early > WAIT_PRECISION_NANOS {
             let middle = early + (late - early) / 2;
             match self.ground(middle) {
                 Some(_) => late = middle,

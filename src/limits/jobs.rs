@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use super::ACTIVE_WINDOW;
+use super::{ACTIVE_WINDOW, SWEEP_INTERVAL};
 use crate::ids::KeyId;
 
 /// What a refused client is told to wait: nobody knows when a job ends.
@@ -20,6 +20,7 @@ pub const JOBS_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Jobs {
     running: u32,
     keys: HashMap<KeyId, Places>,
+    swept_at: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,13 +51,15 @@ impl Jobs {
 
     /// Forgets the keys that are no longer active; whether nothing is left to remember.
     pub(super) fn is_at_rest(&mut self, now: u64) -> bool {
-        self.keys.retain(|_, places| places.is_active(now));
+        self.sweep(now);
         self.keys.is_empty()
     }
 
     /// Notes that `key` asks, if there is room for the note.
     pub(super) fn ask(&mut self, key: KeyId, limit: u32, now: u64, room: bool) {
-        self.keys.retain(|_, places| places.is_active(now));
+        if now.saturating_sub(self.swept_at) >= SWEEP_INTERVAL.as_nanos() as u64 {
+            self.sweep(now);
+        }
         if room || self.keys.contains_key(&key) {
             self.keys.entry(key).or_default().asked_at = now;
         }
@@ -90,6 +93,11 @@ impl Jobs {
         if !places.get().is_active(now) {
             places.remove();
         }
+    }
+
+    fn sweep(&mut self, now: u64) {
+        self.keys.retain(|_, places| places.is_active(now));
+        self.swept_at = now;
     }
 
     /// At least one place, so that with more keys than places whoever has none comes before whoever has some.

@@ -35,6 +35,9 @@ pub use records::{Admission, Ask, Bound, Lease, Limited, Owner, Owners, Standing
 /// How long a key counts as active after it last asked. Never shorter than a rate needs to come to rest.
 pub const ACTIVE_WINDOW: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// A key that stopped asking counts as active for up to this much longer: so often is looked for such keys.
+const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The answer of a verb: at hand for what is counted in memory, under way for what is counted elsewhere.
 pub type Verb<'a, T> = Either<Ready<Result<T, LimitsError>>, BoxFuture<'a, Result<T, LimitsError>>>;
 

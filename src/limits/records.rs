@@ -112,8 +112,8 @@ pub enum Admission {
 pub struct Limited {
     /// How the bound stands that refused.
     pub standing: Standing,
-    /// When to ask again. Of a rate it is exact: an ask at that moment is let in, unless others of the same owner use
-    /// what has become free. Of jobs it is a guess, since nobody knows when a job ends.
+    /// When to ask again. An ask at that moment is let in at a rate, unless others of the same owner use what has become
+    /// free; for a key's own rate it is the first such moment, for a shared one within a millisecond of it. Of jobs it is a guess, since nobody knows when a job ends.
     pub retry_after: Duration,
 }
 
