@@ -43,10 +43,6 @@ numbered! {
 }
 
 numbered! {
-    /// A group of keys with one price and one set of rules.
-    GroupId
-}
-numbered! {
     /// A person or program that administers the relay.
     OperatorId
 }

@@ -29,7 +29,6 @@ struct Alert {
 }
 
 /// What sends alerts, until it is dropped.
-#[derive(Debug)]
 pub struct Sending {
     waiting: mpsc::Receiver<Alert>,
     client: reqwest::Client,

@@ -117,6 +117,8 @@ impl Reader<'_> {
             identity_cache_entries: self.number("relay.identity_cache_entries", 1..=MAX_COUNT),
             owner_cache_entries: self.number("relay.owner_cache_entries", 1..=MAX_COUNT),
             key_check: self.millis("relay.key_check_ms"),
+            watch_after: self.seconds("relay.watch_after_seconds"),
+            pricing: relay::Pricing::default(),
         }
     }
 

@@ -21,7 +21,9 @@ const ALL_MAX_BYTES: usize = 1024;
 pub fn tags(headers: &HeaderMap) -> Option<Arc<str>> {
     let mut kept = BTreeMap::new();
     let mut bytes = 0;
-    for (key, value) in headers.get_all(X_FAL_TAGS).iter().filter_map(|value| value.to_str().ok()).flat_map(pairs) {
+    for (key, value) in
+        headers.get_all(X_FAL_TAGS).iter().filter_map(|value| value.to_str().ok()).flat_map(pairs)
+    {
         let length = key.len() + value.len() + 2;
         if kept.len() < PAIRS_MAX && bytes + length <= ALL_MAX_BYTES && !kept.contains_key(key) {
             bytes += length;
@@ -38,15 +40,17 @@ pub fn relay_tag(instance: &str, call: impl std::fmt::Display) -> Option<HeaderV
 }
 
 fn pairs(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    line.split(',').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key.trim(), value.trim())).filter(
-        |(key, value)| {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+    line.split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .filter(|(key, value)| {
+            let plain =
+                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
             (1..=KEY_MAX_BYTES).contains(&key.len())
                 && key.bytes().all(plain)
                 && !key.starts_with("fal.")
                 && (1..=VALUE_MAX_BYTES).contains(&value.len())
-        },
-    )
+        })
 }
 
 #[cfg(test)]
@@ -70,7 +74,17 @@ mod tests {
     #[test]
     fn pairs_that_fal_would_drop_are_dropped() {
         let (long_key, long_value) = ("k".repeat(65), "v".repeat(257));
-        for bad in ["", "a", "a=", "=b", "A=b", "fal.team=x", "a b=c", &format!("{long_key}=v"), &format!("k={long_value}")] {
+        for bad in [
+            "",
+            "a",
+            "a=",
+            "=b",
+            "A=b",
+            "fal.team=x",
+            "a b=c",
+            &format!("{long_key}=v"),
+            &format!("k={long_value}"),
+        ] {
             assert_eq!(read(&[bad]), None, "{bad}");
         }
     }

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::relay::{Refusal, Reply, ReplyBody};
+use crate::limits::retry_after_seconds;
+use crate::relay::{Refusal, Reply, ReplyBody, tell_standing};
 
 /// Marks an answer as the relay's own error.
 const X_RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
@@ -70,9 +71,8 @@ pub(super) fn answer(refusal: &Refusal) -> Reply {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Refusal::Limited(limited) => {
-            headers.insert(header::RETRY_AFTER, retry_after_seconds(limited.retry_after));
-            headers.insert(RATELIMIT_POLICY, ratelimit_policy(&limited.standing.bound));
-            headers.insert(RATELIMIT, ratelimit(&limited.standing));
+            headers.insert(header::RETRY_AFTER, retry_after_seconds(limited.retry_after).into());
+            tell_standing(headers, limited.standing);
         }
         Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use super::Relay;
 use super::caller::Caller;
 use super::ledger::Admitted;
 use super::refusal::Refusal;
-use super::Relay;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
 use crate::limits::{Admission, Ask, Standing};
@@ -46,7 +46,11 @@ impl Relay {
     }
 
     /// Lets a call in that fal may bill: when this has answered, its row is on the disk and its money held.
-    pub(super) async fn admit(&self, wanted: Wanted<'_>, body: &mut RequestBody) -> Result<Admittance, Refusal> {
+    pub(super) async fn admit(
+        &self,
+        wanted: Wanted<'_>,
+        body: &mut RequestBody,
+    ) -> Result<Admittance, Refusal> {
         let endpoint: Arc<str> = wanted.endpoint.as_str().into();
         if !wanted.caller.rules().permits(&endpoint) {
             return Err(Refusal::EndpointNotAllowed(endpoint));
@@ -101,7 +105,12 @@ impl Relay {
     }
 
     /// What the call may cost; refused when that is more than one call may.
-    async fn quote(&self, caller: &Caller, endpoint: &Arc<str>, body: &mut RequestBody) -> Result<Quote, Refusal> {
+    async fn quote(
+        &self,
+        caller: &Caller,
+        endpoint: &Arc<str>,
+        body: &mut RequestBody,
+    ) -> Result<Quote, Refusal> {
         let beginning = match self.shared.prices.needs_body(endpoint) {
             true => body.peek(SAMPLE_BYTES).await.map_err(|end| self.broken(end))?,
             false => Beginning { bytes: bytes::Bytes::new(), whole: false },
@@ -127,9 +136,12 @@ impl Relay {
         let multiplier = caller.record().group.multiplier;
         let version = i64::try_from(self.shared.prices.book().version()).ok();
         match quote.price {
-            Some(price) => {
-                Terms { unit_price: Some(price.unit_price), unit: Some(price.unit), multiplier, price_version: version }
-            }
+            Some(price) => Terms {
+                unit_price: Some(price.unit_price),
+                unit: Some(price.unit),
+                multiplier,
+                price_version: version,
+            },
             None => Terms { unit_price: None, unit: None, multiplier, price_version: version },
         }
     }

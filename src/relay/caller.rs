@@ -28,7 +28,11 @@ struct Card {
 
 impl Caller {
     pub(super) fn new(record: KeyRecord) -> Self {
-        let rules = Effective::new([&record.tenant.rules, &record.group.rules, &record.rules]);
+        let rules = Effective::new(
+            Arc::new(record.tenant.rules.clone()),
+            Arc::new(record.group.rules.clone()),
+            Arc::new(record.rules.clone()),
+        );
         let card = Card {
             rules,
             request_bounds: bounds(&record, &[What::Requests]),
@@ -128,7 +132,10 @@ fn bounds(record: &KeyRecord, whats: &[What]) -> Vec<Bound> {
             What::Submits => rules.submits_per_minute,
             What::Jobs => rules.jobs_in_flight,
         };
-        whats.iter().filter_map(|what| Some(Bound { owner, what: *what, limit: limit(*what)? })).collect::<Vec<_>>()
+        whats
+            .iter()
+            .filter_map(|what| Some(Bound { owner, what: *what, limit: limit(*what)? }))
+            .collect::<Vec<_>>()
     };
     levels.into_iter().flat_map(of_level).collect()
 }

@@ -13,7 +13,8 @@ use crate::ids::{CallId, LeaseId};
 use crate::limits::Limits;
 use crate::metrics::{LedgerVerb, Worker};
 use crate::store::{
-    Cost, HeldCall, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store, StoreError, Terms, Verb,
+    Cost, HeldCall, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store, StoreError,
+    Terms, Verb,
 };
 
 /// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in

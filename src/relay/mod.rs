@@ -4,8 +4,8 @@
 //! The listeners bring an [`Inbound`] and a parsed call; what they get back is a [`Reply`] or a [`Refusal`].
 
 mod accounts;
-mod admission;
 mod addresses;
+mod admission;
 mod caller;
 mod follow;
 mod identity;
@@ -217,9 +217,11 @@ fn tell_cost(reply: &mut Reply, cost: Option<(Usd, Basis)>) {
 }
 
 /// Tells the tenant how it stands under its limits (draft-ietf-httpapi-ratelimit-headers).
-fn tell_standing(reply: &mut Reply, standing: Option<&Standing>) {
-    if let Some(standing) = standing {
-        reply.headers_mut().insert(RATELIMIT_POLICY, ratelimit_policy(&standing.bound));
-        reply.headers_mut().insert(RATELIMIT, ratelimit(standing));
+pub fn tell_standing(headers: &mut HeaderMap, standing: Standing) {
+    let fields = [(RATELIMIT_POLICY, ratelimit_policy([standing.bound])), (RATELIMIT, ratelimit([standing]))];
+    for (name, value) in fields {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
     }
 }

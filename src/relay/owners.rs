@@ -1,11 +1,11 @@
 //! Whose request an id is. A queued call is remembered from its submit on, so that polls touch no store.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::Cache;
 
-use super::identity::Caller;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{RequestId, TenantId};

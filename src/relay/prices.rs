@@ -5,13 +5,21 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::ledger::Row;
-use crate::money::Multiplier;
-use crate::pricing::{self, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample};
+use crate::money::{Multiplier, Usd};
+use crate::pricing::{self, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample, Unknown};
 use crate::rules::Glob;
 use crate::store::{Cost, PriceList, PriceOverride, Store, StoreError, Terms};
 
 /// Settled calls whose units are looked at after a start.
 const HISTORY_CALLS: u32 = 10_000;
+
+impl Default for Pricing {
+    /// The values of `config/fal-relay.toml`: models of today can be called today, and a budget holds all the same.
+    fn default() -> Self {
+        let ceiling = Usd::from_nanos(1_000_000_000).unwrap_or_default();
+        Self { policy: Policy { unknown: Unknown::Ceiling, ceiling }, overrides: Vec::new() }
+    }
+}
 
 /// The prices in force.
 pub(super) struct Prices {
@@ -31,7 +39,11 @@ pub struct Pricing {
 
 impl Prices {
     pub(super) fn new(settings: Pricing) -> Self {
-        Self { book: ArcSwap::from_pointee(PriceBook::new(Vec::new())), history: History::default(), settings }
+        Self {
+            book: ArcSwap::from_pointee(PriceBook::new(Vec::new())),
+            history: History::default(),
+            settings,
+        }
     }
 
     /// Reads what was billed lately, once, at the start.
@@ -92,13 +104,16 @@ fn book(settings: &Pricing, list: PriceList) -> PriceBook {
         let matcher: pricing::Matcher = Box::new(move |endpoint: &str| glob.matches(endpoint));
         (matcher, price)
     });
-    let prices = list.prices.into_iter().map(|price| (price.endpoint, Price { unit_price: price.unit_price, unit: price.unit }));
+    let prices = list
+        .prices
+        .into_iter()
+        .map(|price| (price.endpoint, Price { unit_price: price.unit_price, unit: price.unit }));
     let (version, synced_at) = (u64::try_from(list.version).unwrap_or(0), list.synced_at);
     let book = PriceBook::new(overrides.collect());
     book.synced(version, synced_at.map_or(0, |at| at.as_micros()), prices.collect())
 }
 
 fn override_of(stored: &PriceOverride) -> Option<(Glob, Price)> {
-    let glob = stored.pattern.parse().ok()?;
+    let glob = Glob::parse(&stored.pattern).ok()?;
     Some((glob, Price { unit_price: stored.unit_price, unit: stored.unit.as_str().into() }))
 }

@@ -46,7 +46,9 @@ pub enum Refusal {
     )]
     Unauthorized,
     /// The key does not open anything from where the call comes.
-    #[error("This key may not be used from this network address. Ask the operator to add the network to the key.")]
+    #[error(
+        "This key may not be used from this network address. Ask the operator to add the network to the key."
+    )]
     SourceNotAllowed,
     /// The key may not call this endpoint.
     #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
@@ -58,7 +60,9 @@ pub enum Refusal {
     #[error("{}", over_budget(.0))]
     OverBudget(Box<Spent>),
     /// The call may cost more than one call of this key may.
-    #[error("This call may cost ${estimate}, and one call of this key may cost ${limit}. Ask for less, or ask the operator.")]
+    #[error(
+        "This call may cost ${estimate}, and one call of this key may cost ${limit}. Ask for less, or ask the operator."
+    )]
     TooDear {
         /// What it may cost.
         estimate: Usd,
@@ -66,7 +70,9 @@ pub enum Refusal {
         limit: Usd,
     },
     /// What the call costs is not known, and the operator refuses such calls.
-    #[error("The price of `{0}` is not known here, so it cannot be called. Ask the operator to set a price for it.")]
+    #[error(
+        "The price of `{0}` is not known here, so it cannot be called. Ask the operator to set a price for it."
+    )]
     PriceUnknown(Arc<str>),
     /// No request of this tenant has that id: one answer for those that never existed and those of others.
     #[error("No such request.")]
@@ -207,8 +213,15 @@ fn limited(limited: &Limited) -> String {
     let bound = limited.standing.bound;
     let whose = bound.owner.kind();
     match bound.what {
-        What::Jobs => format!("This {whose} has {} jobs in flight, as many as it may. Wait until one has ended.", bound.limit),
-        what => format!("This {whose} may make {} {} a minute. Send this again later.", bound.limit, what.as_str()),
+        What::Jobs => format!(
+            "This {whose} has {} jobs in flight, as many as it may. Wait until one has ended.",
+            bound.limit
+        ),
+        what => format!(
+            "This {whose} may make {} {} a minute. Send this again later.",
+            bound.limit,
+            what.as_str()
+        ),
     }
 }
 
@@ -219,5 +232,8 @@ fn over_budget(spent: &Spent) -> String {
         || "It does not reset by itself; ask the operator.".to_owned(),
         |at| format!("It resets at {at}."),
     );
-    format!("The {period} budget of this {whose} has ${} left of ${}, which is not enough. {resets}", spent.left, spent.limit)
+    format!(
+        "The {period} budget of this {whose} has ${} left of ${}, which is not enough. {resets}",
+        spent.left, spent.limit
+    )
 }

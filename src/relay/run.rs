@@ -38,7 +38,9 @@ impl Relay {
         let Admittance { admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
         self.mark(&mut outgoing, &admitted);
         let mut reply = self.answer_run(account, admitted, outgoing, notes).await?;
-        tell_standing(&mut reply, standing.as_ref());
+        if let Some(standing) = standing {
+            tell_standing(reply.headers_mut(), standing);
+        }
         Ok(reply)
     }
 

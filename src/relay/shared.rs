@@ -96,7 +96,11 @@ impl Shared {
         }
     }
 
-    async fn look_for_changes(&self, keys: &mut Option<i64>, prices: &mut Option<i64>) -> Result<(), StoreError> {
+    async fn look_for_changes(
+        &self,
+        keys: &mut Option<i64>,
+        prices: &mut Option<i64>,
+    ) -> Result<(), StoreError> {
         let revision = Some(self.store.keys_revision().await?);
         if *keys != revision {
             self.identities.forget();
@@ -127,7 +131,8 @@ impl Shared {
             let page = self.store.open_calls(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.id;
-            let leases: Vec<_> = page.iter().filter(|call| call.state == CallState::Sent).map(lease).collect();
+            let leases: Vec<_> =
+                page.iter().filter(|call| call.state == CallState::Sent).map(lease).collect();
             if let Err(error) = self.limits.restore(&leases).await {
                 tracing::warn!(%error, "jobs in flight from before the start are not counted");
                 return Ok(());

@@ -66,7 +66,9 @@ impl Relay {
                 notes.request_id = Some(accepted.request_id.clone());
                 self.record(caller, admitted, accepted, &progress, &account.name).await?;
                 let mut reply = reply::whole(parts, &body, &addresses);
-                tell_standing(&mut reply, standing.as_ref());
+                if let Some(standing) = standing {
+                    tell_standing(reply.headers_mut(), standing);
+                }
                 Ok(reply)
             }
             Ok(answer) => not_accepted(admitted, answer, &addresses).await,

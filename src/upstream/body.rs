@@ -313,7 +313,8 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         let Some(coming) = &self.coming else { return SizeHint::with_exact(0) };
         let ahead = coming.ahead.iter().map(|data| data.len() as u64).sum::<u64>();
-        let rest = if coming.source.is_end_stream() { SizeHint::with_exact(0) } else { coming.source.size_hint() };
+        let rest =
+            if coming.source.is_end_stream() { SizeHint::with_exact(0) } else { coming.source.size_hint() };
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + ahead);
         if let Some(upper) = rest.upper() {

@@ -6,11 +6,11 @@
 mod books_stub;
 mod columns;
 mod directory_stub;
-mod verbs_stub;
 mod ledger;
 mod open;
 mod reader;
 mod session;
+mod verbs_stub;
 mod writer;
 
 #[cfg(test)]
