@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -59,10 +60,13 @@ impl Host {
         let front = self.front.clone();
         service_fn(move |request| {
             let call = traffic.begin();
-            let front = front.clone();
+            let (front, traffic) = (front.clone(), traffic.clone());
             // Boxed: hyper keeps room for a call in each connection, and a call under way takes kilobytes.
             Box::pin(async move {
                 let answer = front.answer(request, address, secure).await;
+                if answer.status() == StatusCode::BAD_REQUEST && answer.headers().contains_key(CONNECTION) {
+                    traffic.set_last();
+                }
                 Ok(answer.map(|body| Answering::new(body, call)))
             })
         })
@@ -162,9 +166,11 @@ where
         gate.put_back(&parts.read_buf);
         // The buffer is held by what was put back's owner until here: let it go before the wait.
         drop(parts.read_buf);
+        let parked = host.front.counts().parked();
         if !awaken(&mut gate, &host.stop).await {
             return;
         }
+        drop(parked);
         traffic.set_parkable(false);
     }
 }

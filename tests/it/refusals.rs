@@ -79,6 +79,7 @@ async fn malformed_paths_and_wrong_methods_never_reach_fal() {
     for path in ["/a/../b", "/a/b/%2e%2e/c", "/a//b", "/a/b%2fc", "/a/b%00", "/./a/b", "/a/b;c", "/a/~b"] {
         let answer = relay.client().send(post(path, &relay.key, "{}")).await;
         assert_refused(&answer, 400, "bad_request");
+        assert_eq!(answer.header("connection"), Some("close"));
     }
     for (method, path, allow) in [
         ("GET", "/a/b", "POST"),
