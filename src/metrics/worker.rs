@@ -300,7 +300,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_beyond_the_last_name_count_together() {
+    fn invariant_7_accounts_beyond_the_last_name_count_together() {
+        let names: Vec<_> =
+            (0..ACCOUNTS_MAX + 50).map(|nth| AccountName::new(&format!("account-{nth}"))).collect();
+        let worker = Worker::new(names.clone().into());
+        let slots: std::collections::BTreeSet<_> = names.iter().map(|name| worker.slot(Some(name))).collect();
+        assert_eq!((slots.len(), worker.outcomes.len()), (ACCOUNTS_MAX + 1, ACCOUNTS_MAX + 2));
+    }
+
+    #[test]
+    fn invariant_7_refusals_beyond_the_last_name_count_together() {
         let refusals = Refusals::default();
         for nth in 0..REFUSALS_MAX + 5 {
             refusals.count(Box::leak(format!("error_{nth}").into_boxed_str()));

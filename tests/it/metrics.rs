@@ -225,7 +225,7 @@ async fn calls_that_a_killed_process_left_are_counted_as_unknown() {
 
 /// What a stranger or a tenant writes never becomes a series.
 #[tokio::test]
-async fn a_thousand_odd_endpoints_and_tenants_leave_the_series_as_they_were() {
+async fn invariant_7_a_thousand_odd_endpoints_and_tenants_leave_the_series_as_they_were() {
     let fal = Fal::start(fal).await;
     let relay = Relay::before(&fal.base());
     let keys = tenants(&relay, 1_000).await;

@@ -58,7 +58,7 @@ async fn strangers_get_one_answer_whatever_they_show() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_dies_while_the_relay_runs() {
+async fn invariant_7_a_revoked_key_dies_while_the_relay_runs() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::before(&fal.base());
     assert_eq!(relay.client().send(post("/a/b", &relay.key, "{}")).await.status, 200);
@@ -122,7 +122,7 @@ async fn invariant_7_a_body_that_is_too_large_is_refused_before_and_while_it_com
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_or_stalls_is_not_fals_fault() {
+async fn invariant_7_a_client_that_breaks_off_or_stalls_is_not_fals_fault() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::with(&fal.base(), &[("FAL_RELAY_SERVER__BODY_IDLE_SECONDS", "1")]);
     let authorization = format!("Key {}", relay.key);

@@ -59,7 +59,7 @@ async fn two_hundred_holds_share_batches() {
 
 /// More verbs than the channels hold, from many tasks: all wait their turn, all are answered.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_larger_than_every_channel_is_served() {
+async fn invariant_7_a_crowd_larger_than_every_channel_is_served() {
     let backend = Sqlite::new();
     let store = Arc::new(backend.open_sqlite().unwrap());
     let (_, key) = make_key(&*store, "crowd", 1).await;

@@ -149,7 +149,7 @@ impl Fal {
 }
 
 #[tokio::test]
-async fn calls_share_a_connection_up_to_its_share_of_streams() {
+async fn invariant_7_calls_share_a_connection_up_to_its_share_of_streams() {
     let fal = Fal::start().await;
     let relay = fal.relay(&[]);
     relay.client().send(post("/run/a/b", &relay.key, "{}")).await;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{Ending, Gate, Protocol};
 
 /// How long a connection is read on after its last word.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// Bytes that are thrown away at once in that time.
 const LINGER_READ_BYTES: usize = 8 * 1024;
 
