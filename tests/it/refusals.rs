@@ -155,8 +155,13 @@ async fn invariant_7_a_fal_that_does_not_answer_is_given_up_in_time() {
         _ => Step::Hang,
     })
     .await;
-    let relay = Relay::with(&fal.base(), &[("FAL_RELAY_UPSTREAM__QUEUE_HEAD_TIMEOUT_SECONDS", "1")]);
-    assert_refused(&relay.client().send(post("/a/b", &relay.key, "{}")).await, 504, "outcome_unknown");
+    let limits = ["QUEUE", "RUN"].map(|host| format!("FAL_RELAY_UPSTREAM__{host}_HEAD_TIMEOUT_SECONDS"));
+    let relay = Relay::with(&fal.base(), &[(&limits[0], "1"), (&limits[1], "1")]);
+    let client = relay.client();
+    let submit = client.send(post("/a/b", &relay.key, "{}"));
+    let (submitted, ran) = tokio::join!(submit, client.send(post("/run/a/b", &relay.key, "{}")));
+    assert_refused(&submitted, 504, "outcome_unknown");
+    assert_refused(&ran, 504, "outcome_unknown");
     relay.client().submit("a/ok", &relay.key).await;
     let question = relay.client().send(get(&format!("/a/ok/requests/{ID}/status"), &relay.key)).await;
     assert_refused(&question, 504, "upstream_timeout");
