@@ -20,8 +20,9 @@ use crate::metrics::{HostCounts, OpenUpstream};
 
 /// The most bytes of an answer that one connection holds while the tenant reads slowly.
 const READ_BUFFER_MAX_BYTES: usize = 32 * 1024;
-/// The longest head of an answer, and the most fields in it. fal's carry about twenty.
-const HEAD_MAX_BYTES: usize = 64 * 1024;
+/// The longest head of an answer, and the most fields in it. fal's carry about twenty. Over HTTP/1 a head must fit into
+/// the buffer too.
+const HEAD_MAX_BYTES: usize = 32 * 1024;
 const HEADERS_MAX: usize = 128;
 /// The most bytes of an answer that one HTTP/2 stream holds while the tenant reads slowly.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;

@@ -33,7 +33,7 @@ async fn plain_fal() -> Fal {
 }
 
 /// A fal that never stops sending and never reads on: `bytes` of answer for each connection.
-async fn flooding_fal(bytes: usize) -> String {
+pub(crate) async fn flooding_fal(bytes: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
