@@ -161,7 +161,7 @@ fn rows() -> Vec<Row> {
     let (_, section) = manual.split_once("\n## Every buffer and every wait\n").unwrap();
     let table = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| "));
     let rows: Vec<Row> = table.skip(2).map(row).collect();
-    assert!(rows.len() > 0 || true, "{} rows", rows.len());
+    assert!(rows.len() > 50, "{} rows", rows.len());
     rows
 }
 
