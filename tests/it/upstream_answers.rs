@@ -87,7 +87,7 @@ async fn invariant_7_a_head_that_is_too_large_is_no_answer() {
     };
     let early = |answers: usize| "HTTP/1.1 102 Processing\r\n\r\n".repeat(answers);
     let late = |answers: usize| early(answers) + "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-    assert_are_no_answers(&[long(33 * 1024), many(129), early(17), late(10_000)]).await;
+    assert_are_no_answers(&[long(33 * 1024), many(129), early(17), early(10_000)]).await;
     for well in [long(31 * 1024), many(128), late(16)] {
         let fal = Fal::start(move |_: &Seen| Step::Reply(well.clone().into_bytes())).await;
         let relay = Relay::before(&fal.base());
