@@ -128,14 +128,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let traffic = Arc::new(Traffic::default());
-    let gate = Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone());
+    // Boxed: each step that hands it on would carry the room for it once more.
+    let gate = Box::new(Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone()));
     speak(gate, address, secure, &traffic, host).await;
     if let Some(violation) = traffic.refusal() {
         host.front.refused_at_gate(violation);
     }
 }
 
-async fn speak<S>(mut gate: Gate<S>, address: IpAddr, secure: bool, traffic: &Arc<Traffic>, host: &Host)
+async fn speak<S>(mut gate: Box<Gate<S>>, address: IpAddr, secure: bool, traffic: &Arc<Traffic>, host: &Host)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -154,8 +155,12 @@ where
 
 /// HTTP/1: while a connection is idle nothing of it is kept but its socket and its gate. hyper holds two buffers of
 /// 8 KiB for each, which for thousands of idle clients is most of what a relay uses.
-async fn speak_http1<S>(mut gate: Gate<S>, mut service: impl Exchange, traffic: &Arc<Traffic>, host: &Host)
-where
+async fn speak_http1<S>(
+    mut gate: Box<Gate<S>>,
+    mut service: impl Exchange,
+    traffic: &Arc<Traffic>,
+    host: &Host,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     loop {

@@ -57,9 +57,14 @@ impl Connector {
     async fn handshakes(&self) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
         let tcp = self.socket().await?;
         tcp.set_nodelay(true)?;
-        if !self.origin.secure {
-            return Ok(http_1(TokioIo::new(tcp), self.counts.opened()).await?);
+        match self.origin.secure {
+            false => Ok(http_1(TokioIo::new(tcp), self.counts.opened()).await?),
+            // Boxed: it takes several kilobytes, and plain connections would carry the room.
+            true => Box::pin(self.secured(tcp)).await,
         }
+    }
+
+    async fn secured(&self, tcp: TcpStream) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
         let name = ServerName::try_from(self.origin.host.clone())?;
         let config = self.tls.clone().ok_or("no certificates are trusted")?;
         let tls = TlsConnector::from(config).connect(name, tcp).await?;

@@ -88,7 +88,7 @@ impl Pool {
     }
 
     async fn ask(&self) -> bool {
-        let Ok(target) = self.connector.origin.target("/") else { return false };
+        let Ok(target) = self.connector.origin.target("/".to_owned()) else { return false };
         let Ok(mut sender) = self.connector.connect().await else { return false };
         let mut request = Box::new(Request::new(RequestBody::empty(&*self.clock)));
         (*request.method_mut(), *request.uri_mut()) = (Method::HEAD, target.into());

@@ -3,7 +3,9 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Answer, Fal, Relay, Seen, Step, get, json, post, reply, request, submit_reply, until};
+use crate::support::{
+    Answer, Fal, Relay, Seen, Step, get, json, post, read_answer, reply, request, submit_reply, until,
+};
 
 const ID: &str = "764cabcf-b745-4b3e-ae38-1200304cf45b";
 
@@ -70,6 +72,31 @@ async fn invariant_7_a_revoked_key_dies_while_the_relay_runs() {
         }
         assert_eq!(answer.status, 404);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_knew_a_key_believes_no_other_and_not_that_one_for_ever() {
+    let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
+    let relay = Relay::before(&fal.base());
+    let neighbour = relay.key_of("neighbour");
+    let mut socket = relay.client().connect().await;
+    let mut status = async |request: Vec<u8>| {
+        socket.write_all(&request).await.unwrap();
+        read_answer(&mut socket).await.status
+    };
+    let poll = format!("/a/b/requests/{ID}/status");
+    assert_eq!(status(post("/a/b", &relay.key, "{}")).await, 200);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    assert_eq!(status(get(&poll, &neighbour)).await, 404);
+    assert_eq!(status(get(&poll, &neighbour)).await, 404);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    assert_eq!(status(get(&poll, &relay.key[..relay.key.len() - 1])).await, 401);
+    assert_eq!(status(request("GET", &poll, &[], b"")).await, 401);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    relay.cli(&["key", "revoke", "1"]);
+    while status(get(&poll, &relay.key)).await != 401 {}
+    assert_eq!(status(get(&poll, &neighbour)).await, 404);
 }
 
 #[tokio::test]

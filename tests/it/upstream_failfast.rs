@@ -119,7 +119,7 @@ async fn the_sandboxs_road_cannot_leave_this_machine() {
         method: http::Method::POST,
         path_and_query: "/a/b".into(),
         headers: http::HeaderMap::new(),
-        body: RequestBody::empty(clock),
+        body: RequestBody::empty(&*clock),
     };
     let refused = upstream.send(&account, outgoing).await.err().unwrap();
     assert!(matches!(refused, UpstreamError::Connect { .. }), "{refused}");
