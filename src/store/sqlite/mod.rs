@@ -3,13 +3,16 @@
 //! One thread owns the write connection and lets all verbs that wait share one disk flush (`writer`); a few threads
 //! read beside it (`reader`). Other processes may open the same file at the same time, as the command line does.
 
+mod audit;
 mod books_stub;
 mod columns;
-mod directory_stub;
+mod directory;
 mod verbs_stub;
 mod ledger;
+mod meters;
 mod open;
 mod reader;
+mod rows;
 mod session;
 mod writer;
 

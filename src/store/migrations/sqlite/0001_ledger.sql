@@ -43,7 +43,7 @@ CREATE TABLE keys (
     group_id   INTEGER NOT NULL DEFAULT 1 REFERENCES groups (id),
     name       TEXT NOT NULL,
     kind       TEXT NOT NULL CHECK (kind IN ('live', 'test')),
-    digest     BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    digest     BLOB NOT NULL CHECK (length(digest) = 32),
     last_four  TEXT NOT NULL,
     rules      TEXT NOT NULL DEFAULT '{}',
     created_at INTEGER NOT NULL,
@@ -53,6 +53,9 @@ CREATE TABLE keys (
     deleted_at INTEGER,
     UNIQUE (tenant_id, id)
 ) STRICT;
+
+-- A key that was deleted may be imported again.
+CREATE UNIQUE INDEX keys_by_digest ON keys (digest) WHERE deleted_at IS NULL;
 
 CREATE INDEX keys_by_group ON keys (group_id);
 
