@@ -43,7 +43,12 @@ pub trait Directory: Send + Sync + 'static {
     /// Tenants whose name contains `search`, with a higher number than `after`, in the order in which they were made.
     fn tenants(&self, search: Option<String>, after: TenantId, limit: u32) -> Verb<'_, Vec<TenantRecord>>;
     /// Changes a tenant; `None` when there is none.
-    fn change_tenant(&self, id: TenantId, change: TenantChange, author: Author) -> Verb<'_, Option<TenantRecord>>;
+    fn change_tenant(
+        &self,
+        id: TenantId,
+        change: TenantChange,
+        author: Author,
+    ) -> Verb<'_, Option<TenantRecord>>;
     /// Deletes a tenant and its keys, unless calls are open.
     fn delete_tenant(&self, id: TenantId, author: Author) -> Verb<'_, Deletion>;
 
@@ -56,7 +61,8 @@ pub trait Directory: Send + Sync + 'static {
     /// Groups with a higher number than `after`, in the order in which they were made.
     fn groups(&self, search: Option<String>, after: GroupId, limit: u32) -> Verb<'_, Vec<GroupRecord>>;
     /// Changes a group; `None` when there is none.
-    fn change_group(&self, id: GroupId, change: GroupChange, author: Author) -> Verb<'_, Option<GroupRecord>>;
+    fn change_group(&self, id: GroupId, change: GroupChange, author: Author)
+    -> Verb<'_, Option<GroupRecord>>;
     /// Deletes a group, unless keys use it.
     fn delete_group(&self, id: GroupId, author: Author) -> Verb<'_, Deletion>;
 
@@ -90,7 +96,12 @@ pub trait Directory: Send + Sync + 'static {
     fn delete_key(&self, id: KeyId, author: Author) -> Verb<'_, Deletion>;
     /// Makes groups and keys (with their tenants) together, all or nothing. A key whose digest is known already is refused
     /// with [`StoreError::KeyTaken`].
-    fn import(&self, groups: Vec<NewGroup>, keys: Vec<ImportedKey>, author: Author) -> Verb<'_, Vec<KeyRecord>>;
+    fn import(
+        &self,
+        groups: Vec<NewGroup>,
+        keys: Vec<ImportedKey>,
+        author: Author,
+    ) -> Verb<'_, Vec<KeyRecord>>;
 
     /// Sets or, with `None`, lifts the budget of a payer for a period; its meter of now takes the new cap at once.
     fn set_budget(
@@ -115,7 +126,12 @@ pub trait Directory: Send + Sync + 'static {
     fn revoke_operator(&self, id: OperatorId, author: Author) -> Verb<'_, Option<OperatorRecord>>;
 
     /// Lines of the audit log with a lower number than `before`, the newest first; of one object, or of all.
-    fn audit(&self, object: Option<String>, before: Option<AuditId>, limit: u32) -> Verb<'_, Vec<AuditRecord>>;
+    fn audit(
+        &self,
+        object: Option<String>,
+        before: Option<AuditId>,
+        limit: u32,
+    ) -> Verb<'_, Vec<AuditRecord>>;
 
     /// A number that grows whenever anything changes that decides what a caller may do, in any process: caches compare
     /// it.
@@ -182,12 +198,7 @@ pub trait Books: Send + Sync + 'static {
     /// What changed after the version `after`, by version and endpoint.
     fn price_changes(&self, after: i64, limit: u32) -> Verb<'_, Vec<PriceChange>>;
     /// Sets the operator's own price for a pattern, or lifts it.
-    fn override_price(
-        &self,
-        pattern: String,
-        price: Option<PriceOverride>,
-        author: Author,
-    ) -> Verb<'_, ()>;
+    fn override_price(&self, pattern: String, price: Option<PriceOverride>, author: Author) -> Verb<'_, ()>;
 }
 
 /// Why the store did not do what was asked.
@@ -229,6 +240,9 @@ pub enum StoreError {
     /// A change names something that is not there.
     #[error("there is no {0}")]
     Missing(String),
+    /// What was asked cannot be told from what is kept.
+    #[error("{0}")]
+    Unanswerable(&'static str),
     /// No row has that number, or it is not in a state from which the verb may move it.
     #[error("call {0} is not in a state that allows this")]
     State(CallId),

@@ -6,10 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountName, AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId};
+use crate::ids::{
+    AccountName, AdjustmentId, AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId,
+};
 use crate::key::KeyKind;
-use crate::money::{Multiplier, Usd};
+use crate::money::{Delta, Multiplier, UnitPrice, Usd};
 use crate::period::{Period, Zone};
+use crate::pricing::Basis;
 use crate::store::{CallKind, CallState, Role, TenantStatus};
 
 /// Lays a type down as an integer.
@@ -37,6 +40,7 @@ integer!(CallId, CallId, |id| id.0);
 integer!(GroupId, GroupId, |id| id.0);
 integer!(OperatorId, OperatorId, |id| id.0);
 integer!(AuditId, AuditId, |id| id.0);
+integer!(AdjustmentId, AdjustmentId, |id| id.0);
 
 /// Lays a closed list down as its words.
 macro_rules! word {
@@ -62,6 +66,7 @@ word!(CallState);
 word!(TenantStatus);
 word!(Role);
 word!(Period);
+word!(Basis);
 
 /// Lays a type down as the text that it is written as.
 macro_rules! text {
@@ -80,6 +85,18 @@ macro_rules! text {
     };
 }
 
+impl ToSql for Delta {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.nanos().into())
+    }
+}
+
+impl FromSql for Delta {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_nanos)
+    }
+}
+
 impl ToSql for Usd {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.nanos().into())
@@ -94,6 +111,7 @@ impl FromSql for Usd {
 }
 
 text!(Multiplier);
+text!(UnitPrice);
 text!(Zone);
 
 /// Lays a value down as JSON.
