@@ -20,6 +20,7 @@ mod journey;
 mod metrics;
 mod process;
 mod refusals;
+mod store_directory_story;
 mod store_sqlite;
 mod store_story;
 mod support;

@@ -92,9 +92,10 @@ pub(super) fn put(
     budget: Option<&Budget>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let window = budget.map(|budget| period.window(&budget.zone, now));
+    uncap_others(session, payer, period, window, now)?;
     let key = column(payer.key_id);
-    uncap(session, payer, period, now)?;
-    let Some(budget) = budget else {
+    let (Some(budget), Some(window)) = (budget, window) else {
         session.execute(
             "DELETE FROM budgets WHERE tenant_id = ?1 AND key_id = ?2 AND period = ?3",
             (payer.tenant_id, key, period),
@@ -108,22 +109,29 @@ pub(super) fn put(
         (payer.tenant_id, key, period, budget.limit_usd, budget.soft_percent, &budget.zone),
     )?;
     let limit = (budget.limit_usd.nanos(), budget.soft_usd().nanos());
-    let window = period.window(&budget.zone, now);
     meters::open(session, payer.tenant_id, payer.key_id, period, window, Some(limit))
 }
 
-/// Takes the cap from the payer's meters of now: another zone has other windows, and their meters go on without. Meters
-/// of windows to come, which a clock that was set back leaves behind, are made anew when their time comes.
-fn uncap(session: &Session<'_>, payer: Payer, period: Period, now: Timestamp) -> Result<(), StoreError> {
-    let of_payer = (payer.tenant_id, column(payer.key_id), period, now);
+/// Takes the cap from the payer's meters of now with another window than the budget's: another zone has other windows,
+/// and their meters go on without. Meters of windows to come, which a clock that was set back leaves behind, are made anew
+/// when their time comes.
+fn uncap_others(
+    session: &Session<'_>,
+    payer: Payer,
+    period: Period,
+    window: Option<Window>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let key = column(payer.key_id);
     session.execute(
-        "UPDATE meters SET limit_nano = NULL, soft_nano = NULL, told_at = NULL
-         WHERE tenant_id = ?1 AND key_id = ?2 AND period = ?3 AND ends_at > ?4 AND starts_at <= ?4",
-        of_payer,
+        "UPDATE meters SET limit_nano = NULL, soft_nano = NULL
+         WHERE tenant_id = ?1 AND key_id = ?2 AND period = ?3 AND ends_at > ?4 AND starts_at <= ?4
+               AND ends_at IS NOT ?5",
+        (payer.tenant_id, key, period, now, window.map(|window| window.ends_at)),
     )?;
     session.execute(
         "DELETE FROM meters WHERE tenant_id = ?1 AND key_id = ?2 AND period = ?3 AND starts_at > ?4",
-        of_payer,
+        (payer.tenant_id, key, period, now),
     )?;
     Ok(())
 }

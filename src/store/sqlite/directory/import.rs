@@ -1,7 +1,7 @@
 //! Keys from another gateway, all or nothing: the verb is one transaction, and the first refusal takes all back.
 
-use crate::store::sqlite::session::Session;
 use crate::store::sqlite::audit;
+use crate::store::sqlite::session::Session;
 use crate::store::{Author, ImportedKey, KeyRecord, NewGroup, NewKey, StoreError};
 
 use super::{groups, keys, tenants};

@@ -8,9 +8,7 @@ use crate::key::KeyDigest;
 use crate::store::sqlite::columns::Json;
 use crate::store::sqlite::session::Session;
 use crate::store::sqlite::{audit, rows};
-use crate::store::{
-    Author, Budget, Deletion, GroupRecord, KeyChange, KeyRecord, NewKey, Payer, StoreError,
-};
+use crate::store::{Author, Budget, Deletion, GroupRecord, KeyChange, KeyRecord, NewKey, Payer, StoreError};
 
 use super::{budgets, groups, tenants};
 
@@ -199,12 +197,8 @@ pub(super) fn replace(
     author: &Author,
 ) -> Result<Option<KeyRecord>, StoreError> {
     let Some(old) = by_id(session, id)?.filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
-    let successor = NewKey {
-        group_id: old.group.id,
-        rules: old.rules.clone(),
-        budgets: own_budgets(&old),
-        ..successor
-    };
+    let successor =
+        NewKey { group_id: old.group.id, rules: old.rules.clone(), budgets: own_budgets(&old), ..successor };
     let made = insert(session, old.tenant.id, &successor, None, author.at)?;
     audit::write(session, author, "key.create", &object(made.id), None, Some(&made))?;
     let ends_at = old.expires_at.map_or(ends_at, |sooner| sooner.min(ends_at));
@@ -221,7 +215,11 @@ fn own_budgets(key: &KeyRecord) -> Vec<Budget> {
 
 pub(super) fn delete(session: &Session<'_>, id: KeyId, author: &Author) -> Result<Deletion, StoreError> {
     let Some(old) = by_id(session, id)? else { return Ok(Deletion::Missing) };
-    let open = rows::count(session, "SELECT count(*) FROM calls WHERE open = 1 AND key_id = ?1", (id,))?;
+    let open = rows::count(
+        session,
+        "SELECT count(*) FROM calls INDEXED BY calls_open WHERE open = 1 AND key_id = ?1",
+        (id,),
+    )?;
     if open > 0 {
         return Ok(Deletion::InUse(open));
     }

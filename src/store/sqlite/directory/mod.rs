@@ -68,7 +68,12 @@ impl Directory for SqliteStore {
         self.read(move |session| groups::page(session, search.as_deref(), after, limit))
     }
 
-    fn change_group(&self, id: GroupId, change: GroupChange, author: Author) -> Verb<'_, Option<GroupRecord>> {
+    fn change_group(
+        &self,
+        id: GroupId,
+        change: GroupChange,
+        author: Author,
+    ) -> Verb<'_, Option<GroupRecord>> {
         self.write(move |session| groups::change(session, id, change, &author))
     }
 

@@ -10,10 +10,7 @@ use crate::store::{Author, NewOperator, OperatorRecord, StoreError};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, name, role, last_four, created_at, expires_at, revoked_at FROM operators ",
-            $rest
-        )
+        concat!("SELECT id, name, role, last_four, created_at, expires_at, revoked_at FROM operators ", $rest)
     };
 }
 

@@ -91,12 +91,8 @@ pub(super) fn named(session: &Session<'_>, name: &str, author: &Author) -> Resul
     if let Some(tenant) = by_name(session, name)? {
         return Ok(tenant.id);
     }
-    let plain = NewTenant {
-        name: name.to_owned(),
-        alert_url: None,
-        tags: Vec::new(),
-        rules: Rules::default(),
-    };
+    let plain =
+        NewTenant { name: name.to_owned(), alert_url: None, tags: Vec::new(), rules: Rules::default() };
     Ok(create(session, &plain, author)?.id)
 }
 
@@ -133,7 +129,11 @@ fn changed(old: TenantRecord, change: TenantChange) -> TenantRecord {
 
 pub(super) fn delete(session: &Session<'_>, id: TenantId, author: &Author) -> Result<Deletion, StoreError> {
     let Some(old) = by_id(session, id)? else { return Ok(Deletion::Missing) };
-    let open = rows::count(session, "SELECT count(*) FROM calls WHERE open = 1 AND tenant_id = ?1", (id,))?;
+    let open = rows::count(
+        session,
+        "SELECT count(*) FROM calls INDEXED BY calls_open WHERE open = 1 AND tenant_id = ?1",
+        (id,),
+    )?;
     if open > 0 {
         return Ok(Deletion::InUse(open));
     }
