@@ -23,6 +23,7 @@ mod limits_story;
 mod metrics;
 mod process;
 mod refusals;
+mod store_directory_story;
 mod store_sqlite;
 mod store_story;
 mod support;
