@@ -1,16 +1,12 @@
 //! `fal-relay key …`: the relay's own keys.
 
 use std::io::Write;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::admin::{Admin, CreateKey, Expiry, KeyState, KeyView, UpdateKey};
-use crate::clock::Timestamp;
+use crate::admin::{Actor, KeyCreate, KeyMade, KeyQuery, KeyRotate, KeyUpdate, KeyView};
 use crate::ids::KeyId;
-use crate::key::{ApiKey, KeyKind};
-use crate::store::KeyRecord;
 
 use super::table;
 
@@ -41,8 +37,8 @@ pub struct Create {
     #[arg(long, default_value = "default")]
     name: String,
     /// How long the key works, such as 12h or 30d; without end when not given
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    expires_in: Option<Duration>,
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<String>,
     /// Print the whole record as JSON, with the key in it
     #[arg(long)]
     json: bool,
@@ -79,8 +75,8 @@ pub struct Update {
     #[arg(long)]
     name: Option<String>,
     /// How long the key works from now, such as 12h or 30d, or `never` for no end
-    #[arg(long, value_name = "DURATION", value_parser = expiry)]
-    expires_in: Option<Expiry>,
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -92,8 +88,8 @@ pub struct Rotate {
     /// The key's number, from `key list`
     id: i64,
     /// How long the old key works on
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
-    grace: Duration,
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    grace: String,
     /// Print the new key's whole record as JSON, with the key in it
     #[arg(long)]
     json: bool,
@@ -109,103 +105,86 @@ pub struct Revoke {
     json: bool,
 }
 
-/// Does what `command` says; keys that it makes are of `kind_for_new_keys`.
-pub async fn run(
-    command: &KeyCommand,
-    admin: &Admin,
-    kind_for_new_keys: KeyKind,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+/// Does what `command` says.
+pub async fn run(command: &KeyCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        KeyCommand::Create(create) => {
-            let made = admin.create_key(create.at(kind_for_new_keys)).await?;
-            print_new(&made, create.json, admin.now(), out)
-        }
+        KeyCommand::Create(create) => print_new(&office.create_key(create.input()).await?, create.json, out),
         KeyCommand::List(list) => {
-            let keys = admin.keys(list.tenant.as_deref()).await?;
-            print_list(&keys, list.json, admin.now(), out)
+            let query = KeyQuery { tenant: list.tenant.clone(), ..KeyQuery::default() };
+            print_list(&office.keys(query).await?.items, list.json, out)
         }
-        KeyCommand::Show(show) => {
-            let key = admin.key(KeyId(show.id)).await?;
-            print_one(&key, show.json, admin.now(), out)
-        }
+        KeyCommand::Show(show) => print_one(&office.key(KeyId(show.id)).await?, show.json, out),
         KeyCommand::Update(update) => {
-            let change = UpdateKey { name: update.name.clone(), expiry: update.expires_in };
-            let key = admin.update_key(KeyId(update.id), change).await?;
-            print_one(&key, update.json, admin.now(), out)
+            let change = KeyUpdate {
+                name: update.name.clone(),
+                expires_in: update.expires_in.clone(),
+                ..KeyUpdate::default()
+            };
+            print_one(&office.update_key(KeyId(update.id), change).await?, update.json, out)
         }
         KeyCommand::Rotate(rotate) => {
-            let made = admin.rotate_key(KeyId(rotate.id), rotate.grace).await?;
-            print_new(&made, rotate.json, admin.now(), out)
+            let how = KeyRotate { grace: Some(rotate.grace.clone()) };
+            print_new(&office.rotate_key(KeyId(rotate.id), how).await?, rotate.json, out)
         }
         KeyCommand::Revoke(revoke) => {
-            let key = admin.revoke_key(KeyId(revoke.id)).await?;
-            print_one(&key, revoke.json, admin.now(), out)
+            print_one(&office.revoke_key(KeyId(revoke.id)).await?, revoke.json, out)
         }
     }
 }
 
 impl Create {
-    fn at(&self, kind: KeyKind) -> CreateKey {
-        CreateKey { tenant: self.tenant.clone(), name: self.name.clone(), kind, expires_in: self.expires_in }
+    fn input(&self) -> KeyCreate {
+        KeyCreate {
+            tenant: self.tenant.clone(),
+            name: Some(self.name.clone()),
+            expires_in: self.expires_in.clone(),
+            ..KeyCreate::default()
+        }
     }
 }
 
-/// A record with the key in it: printed once, when the key is made.
-#[derive(Serialize)]
-struct WithKey<'a> {
-    key: &'a str,
-    #[serde(flatten)]
-    record: KeyView,
-}
-
-fn print_new(
-    (key, record): &(ApiKey, KeyRecord),
-    json: bool,
-    now: Timestamp,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+fn print_new(made: &KeyMade, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     match json {
-        true => print_json(&WithKey { key: key.expose(), record: KeyView::new(record, now) }, out),
-        false => Ok(writeln!(out, "{}", key.expose())?),
+        true => print_json(made, out),
+        false => Ok(writeln!(out, "{}", made.key)?),
     }
 }
 
-fn print_list(keys: &[KeyRecord], json: bool, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+fn print_list(keys: &[KeyView], json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     if json {
-        return print_json(&keys.iter().map(|key| KeyView::new(key, now)).collect::<Vec<_>>(), out);
+        return print_json(&keys, out);
     }
     let rows: Vec<_> = keys
         .iter()
         .map(|key| {
             [
                 key.id.to_string(),
-                key.tenant.name.to_string(),
+                key.tenant.clone(),
                 key.name.clone(),
                 key.kind.as_str().into(),
                 key.last_four.clone(),
-                key.created_at.to_string(),
-                KeyState::of(key, now).as_str().into(),
+                key.created_at.clone(),
+                key.state.as_str().into(),
             ]
         })
         .collect();
     Ok(table::write(out, ["ID", "TENANT", "NAME", "KIND", "ENDS IN", "CREATED", "STATE"], &rows)?)
 }
 
-fn print_one(key: &KeyRecord, json: bool, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+fn print_one(key: &KeyView, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     if json {
-        return print_json(&KeyView::new(key, now), out);
+        return print_json(key, out);
     }
-    let moment = |moment: Option<Timestamp>| moment.map_or("never".into(), |moment| moment.to_string());
+    let never = |moment: &Option<String>| moment.clone().unwrap_or_else(|| "never".into());
     writeln!(out, "id       {}", key.id)?;
-    writeln!(out, "tenant   {}", key.tenant.name)?;
+    writeln!(out, "tenant   {}", key.tenant)?;
     writeln!(out, "name     {}", key.name)?;
     writeln!(out, "kind     {}", key.kind.as_str())?;
     writeln!(out, "ends in  {}", key.last_four)?;
-    writeln!(out, "state    {}", KeyState::of(key, now).as_str())?;
+    writeln!(out, "state    {}", key.state.as_str())?;
     writeln!(out, "created  {}", key.created_at)?;
-    writeln!(out, "expires  {}", moment(key.expires_at))?;
-    writeln!(out, "revoked  {}", moment(key.revoked_at))?;
+    writeln!(out, "expires  {}", never(&key.expires_at))?;
+    writeln!(out, "revoked  {}", never(&key.revoked_at))?;
     Ok(())
 }
 
@@ -213,22 +192,6 @@ fn print_one(key: &KeyRecord, json: bool, now: Timestamp, out: &mut impl Write) 
 pub(super) fn print_json(value: &impl Serialize, out: &mut impl Write) -> anyhow::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     Ok(writeln!(out)?)
-}
-
-/// Reads `90s`, `12h`, `30d`, `1h 30m`. A day has 24 hours.
-fn duration(text: &str) -> Result<Duration, String> {
-    let read = || -> Option<Duration> {
-        let span: jiff::Span = text.parse().ok()?;
-        Duration::try_from(span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?).ok()
-    };
-    read().ok_or_else(|| "write a number and a unit, such as 90s, 30m, 12h, 30d or 2w".into())
-}
-
-fn expiry(text: &str) -> Result<Expiry, String> {
-    match text {
-        "never" => Ok(Expiry::Never),
-        text => duration(text).map(Expiry::In),
-    }
 }
 
 #[cfg(test)]

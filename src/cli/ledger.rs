@@ -1,20 +1,13 @@
 //! `fal-relay ledger …`: the ledger for spreadsheets and scripts.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
 
-use crate::admin::Admin;
-use crate::clock::Timestamp;
+use crate::admin::{Actor, CallView, ExportQuery};
 use crate::ids::CallId;
-use crate::store::CallRecord;
 
 use super::key::print_json;
-
-/// Rows that are in memory at once.
-const PAGE: u32 = 1000;
 
 /// The verbs of `fal-relay ledger`.
 #[derive(Debug, Subcommand)]
@@ -43,87 +36,25 @@ pub enum Format {
     Csv,
 }
 
-/// A column: its name, on which scripts rely, and what stands in it.
-type Column = (&'static str, fn(&CallRecord) -> Value);
-
-/// The one list of columns, for every format. An idempotency key and a cost are not recorded yet, and a cost that is
-/// not known is not zero.
-const COLUMNS: [Column; 20] = [
-    ("id", |call| json!(call.id)),
-    ("request_id", |call| json!(call.request_id)),
-    ("idempotency_key", |_| Value::Null),
-    ("tenant", |call| json!(call.tenant)),
-    ("key_id", |call| json!(call.key_id)),
-    ("account", |call| json!(call.account)),
-    ("endpoint", |call| json!(call.endpoint)),
-    ("kind", |call| json!(call.kind)),
-    ("state", |call| json!(call.state)),
-    ("status", |call| json!(call.status)),
-    ("billable_units", |call| json!(call.billable_units)),
-    ("cost_usd", |_| Value::Null),
-    ("cost_basis", |_| Value::Null),
-    ("body_bytes", |call| json!(call.body_bytes)),
-    ("body_sha256", |call| json!(call.body_sha256)),
-    ("held_at", |call| moment(Some(call.held_at))),
-    ("sent_at", |call| moment(call.sent_at)),
-    ("settled_at", |call| moment(call.settled_at)),
-    ("released_at", |call| moment(call.released_at)),
-    ("lost_at", |call| moment(call.lost_at)),
-];
-
-fn moment(moment: Option<Timestamp>) -> Value {
-    moment.map_or(Value::Null, |moment| Value::String(moment.to_string()))
-}
-
 /// Does what `command` says.
-pub async fn run(command: &LedgerCommand, admin: &Admin, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(command: &LedgerCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     let LedgerCommand::Export(export) = command;
     if export.format == Format::Csv {
-        write_csv(COLUMNS.map(|(name, _)| name.into()), out)?;
+        write!(out, "{}", CallView::csv_head())?;
     }
-    let mut after = CallId(export.after);
+    let (query, mut after) = (ExportQuery::default(), CallId(export.after));
     loop {
-        let page = admin.calls(after, PAGE).await?;
+        let page = office.export_page(&query, after).await?;
         for call in &page {
             match export.format {
-                Format::Jsonl => print_json(&Row(call), out)?,
-                Format::Csv => write_csv(COLUMNS.map(|(_, cell)| cell(call)), out)?,
+                Format::Jsonl => print_json(call, out)?,
+                Format::Csv => write!(out, "{}", call.csv_line())?,
             }
         }
         match page.last() {
-            Some(last) => after = last.id,
+            Some(last) => after = CallId(last.id),
             None => return Ok(out.flush()?),
         }
-    }
-}
-
-/// A row as a JSON object, its members in the order of the columns.
-struct Row<'a>(&'a CallRecord);
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(COLUMNS.map(|(name, cell)| (name, cell(self.0))))
-    }
-}
-
-fn write_csv(cells: [Value; COLUMNS.len()], out: &mut impl Write) -> io::Result<()> {
-    write!(out, "{}\r\n", cells.map(csv_cell).join(","))
-}
-
-/// One cell after RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe, as spreadsheets
-/// themselves mark plain text.
-fn csv_cell(value: Value) -> String {
-    let mut text = match value {
-        Value::Null => return String::new(),
-        Value::String(text) => text,
-        other => return other.to_string(),
-    };
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        text.insert(0, '\'');
-    }
-    match text.contains(['"', ',', '\r', '\n']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
     }
 }
 

@@ -19,12 +19,12 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::admin::Admin;
+use crate::admin::{Actor, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
 use crate::random::Random;
-use crate::store::SqliteStore;
+use crate::store::{Role, SqliteStore};
 
 /// A self-hosted gateway between programs that already speak fal.ai's API and fal.ai itself.
 #[derive(Debug, Parser)]
@@ -87,9 +87,9 @@ impl Cli {
             Verb::Sandbox => serve::sandbox(&place, &mut out).await,
             Verb::Check(check) => check::run(&check, place.loaded(), &mut out).await,
             Verb::Doctor(doctor) => doctor::run(&doctor, &place, &mut out).await,
-            Verb::Key(command) => key::run(&command, &place.admin()?, place.kind(), &mut out).await,
-            Verb::Tenant(command) => tenant::run(&command, &place.admin()?, &mut out).await,
-            Verb::Ledger(command) => ledger::run(&command, &place.admin()?, &mut out).await,
+            Verb::Key(command) => key::run(&command, &place.office()?, &mut out).await,
+            Verb::Tenant(command) => tenant::run(&command, &place.office()?, &mut out).await,
+            Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)
@@ -117,7 +117,12 @@ impl Place {
     fn admin(&self) -> anyhow::Result<Admin> {
         let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Ok(Admin::new(store, clock, Random::system()))
+        Ok(Admin::new(store, clock, Random::system()).with_kind(self.kind()))
+    }
+
+    /// The service in the hands of whoever has the machine.
+    fn office(&self) -> anyhow::Result<Actor> {
+        Ok(self.admin()?.by("cli", Role::Owner))
     }
 
     /// The kind of keys that tenants use here.

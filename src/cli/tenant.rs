@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use crate::admin::{Admin, TenantView};
+use crate::admin::{Actor, ListQuery, TenantView};
 
 use super::key::print_json;
 use super::table;
@@ -25,9 +25,9 @@ pub struct List {
 }
 
 /// Does what `command` says.
-pub async fn run(command: &TenantCommand, admin: &Admin, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(command: &TenantCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     let TenantCommand::List(list) = command;
-    let tenants: Vec<_> = admin.tenants().await?.iter().map(TenantView::from).collect();
+    let tenants = office.tenants(ListQuery::default()).await?.items;
     if list.json {
         return print_json(&tenants, out);
     }

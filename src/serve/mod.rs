@@ -19,7 +19,7 @@ use bind::{Https, Sockets};
 pub use error::ServeError;
 use worker::Workers;
 
-use crate::admin::{Admin, CreateKey};
+use crate::admin::{Admin, KeyCreate};
 use crate::alerts::{self, Alerts};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
@@ -30,7 +30,7 @@ use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::relay::{self, Shared};
-use crate::store::{SqliteStore, Store};
+use crate::store::{Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
@@ -287,8 +287,8 @@ async fn first_key(
     if !store.keys(None, None, crate::ids::KeyId(0), 1).await?.is_empty() {
         return Ok(None);
     }
+    let admin = Admin::new(store, clock, random).with_kind(kind).by("first start", Role::Owner);
     let create =
-        CreateKey { tenant: FIRST_TENANT.into(), name: "first start".into(), kind, expires_in: None };
-    let (key, _) = Admin::new(store, clock, random).create_key(create).await?;
-    Ok(Some(key))
+        KeyCreate { tenant: FIRST_TENANT.into(), name: Some("first start".into()), ..KeyCreate::default() };
+    Ok(ApiKey::parse(&admin.create_key(create).await?.key))
 }
