@@ -256,7 +256,7 @@ mod tests {
             pool.keep(sender);
             idle.push((connection, far));
         }
-        let body = RequestBody::empty(pool.clock.clone());
+        let body = RequestBody::empty(&*pool.clock);
         let progress = body.progress();
         let mut call = Box::pin(exchange(&pool, Request::new(body), &progress));
         // Each dies as the call is given to it; then none is trusted any more.
