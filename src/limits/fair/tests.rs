@@ -60,6 +60,23 @@ fn a_key_that_stops_leaves_its_share_to_the_others() {
 }
 
 #[test]
+fn what_others_leave_is_not_charged_to_the_share() {
+    let (mut rate, pace) = (SharedRate::default(), pace(10));
+    ask(&mut rate, 2, pace, 0);
+    for second in 0..24 {
+        while ask(&mut rate, 1, pace, second * SECOND) {}
+    }
+    let now = 24 * SECOND;
+    assert!(ask(&mut rate, 1, pace, now));
+    let used = rate.member(KeyId(1), pace, now, true).own(0);
+    assert_eq!(used, pace.span, "its share is used up");
+    assert!(ask(&mut rate, 1, pace, now), "the other key is idle");
+    // So its share goes on from where it was.
+    let later = now + 2 * pace.interval;
+    assert_eq!(rate.member(KeyId(1), pace, later, true).own(0), used - 2 * pace.interval);
+}
+
+#[test]
 fn keys_beyond_the_most_have_one_share_together() {
     let (mut rate, pace) = (SharedRate::default(), pace(60));
     for key in 0..2 * SHARES_MAX as i64 {
