@@ -146,6 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn failures_of_fal_are_free_and_no_others() {
+        for units in [Some("2"), Some("0"), None] {
+            for status in [500, 502, 503, 504, 599] {
+                let charge = of(status, units, Some("1"), "1");
+                assert_eq!(
+                    (charge.cost, charge.charge, charge.basis),
+                    (usd("0"), usd("0"), Some(Basis::Billed))
+                );
+                assert_eq!((charge.units, charge.complaint), (Units::parse("0").ok(), None), "{status}");
+            }
+        }
+        for status in [499, 600] {
+            assert_eq!(of(status, Some("2"), Some("1"), "1").cost, usd("2"), "{status}");
+        }
+        assert!(of(500, Some("NaN"), None, "1").complaint.is_some());
+    }
+
+    #[test]
     fn no_units_are_free_whatever_the_price() {
         for (units, price) in [("0", None), ("0.000", Some("1000000"))] {
             let charge = of(422, Some(units), price, "2");

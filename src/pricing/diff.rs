@@ -7,6 +7,16 @@ use serde::Serialize;
 
 use super::{Price, PriceList};
 
+/// An endpoint that only one of the lists has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The endpoint.
+    pub endpoint: Arc<str>,
+    /// Its price in that list.
+    #[serde(flatten)]
+    pub price: Price,
+}
+
 /// An endpoint whose price or unit is another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -22,9 +32,9 @@ pub struct Change {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Diff {
     /// Endpoints that are new, with their prices.
-    pub added: Vec<(Arc<str>, Price)>,
+    pub added: Vec<Listed>,
     /// Endpoints that are gone, with the prices they had.
-    pub removed: Vec<(Arc<str>, Price)>,
+    pub removed: Vec<Listed>,
     /// Endpoints whose price or unit is another one.
     pub changed: Vec<Change>,
 }
@@ -48,20 +58,24 @@ impl Diff {
 }
 
 /// What `from` has and `other` lacks.
-fn missing(from: &PriceList, other: &PriceList) -> Vec<(Arc<str>, Price)> {
+fn missing(from: &PriceList, other: &PriceList) -> Vec<Listed> {
     let lacking = from.iter().filter(|(endpoint, _)| !other.contains_key(*endpoint));
-    let mut found: Vec<_> = lacking.map(|(endpoint, price)| (Arc::clone(endpoint), price.clone())).collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let listed = |(endpoint, price): (&Arc<str>, &Price)| Listed {
+        endpoint: Arc::clone(endpoint),
+        price: price.clone(),
+    };
+    let mut found: Vec<_> = lacking.map(listed).collect();
+    found.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     found
 }
 
 impl fmt::Display for Diff {
     /// A line for each endpoint: `+` new, `-` gone, `~` changed. Nothing when the lists are equal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (endpoint, price) in &self.added {
+        for Listed { endpoint, price } in &self.added {
             writeln!(f, "+ {endpoint}: {price}")?;
         }
-        for (endpoint, price) in &self.removed {
+        for Listed { endpoint, price } in &self.removed {
             writeln!(f, "- {endpoint}: {price}")?;
         }
         for Change { endpoint, old, new } in &self.changed {
@@ -102,6 +116,8 @@ mod tests {
         assert_eq!(Diff::between(&old, &new).to_string(), expected);
         let json = serde_json::to_value(Diff::between(&old, &new)).unwrap();
         assert_eq!(json["changed"][0]["old"]["unit_price"], "0.5", "exact, not a float");
+        let added = serde_json::json!({ "endpoint": "y", "unit_price": "2", "unit": "video" });
+        assert_eq!(json["added"][1], added);
     }
 
     fn lists() -> impl Strategy<Value = PriceList> {
@@ -119,14 +135,14 @@ mod tests {
         fn a_diff_turns_the_old_list_into_the_new_one(old in lists(), new in lists()) {
             let diff = Diff::between(&old, &new);
             let mut patched = old.clone();
-            for (endpoint, price) in &diff.removed {
+            for Listed { endpoint, price } in &diff.removed {
                 prop_assert_eq!(patched.remove(endpoint), Some(price.clone()));
             }
             for Change { endpoint, old, new } in &diff.changed {
                 prop_assert_ne!(old, new);
                 prop_assert_eq!(&patched.insert(Arc::clone(endpoint), new.clone()).unwrap(), old);
             }
-            for (endpoint, price) in &diff.added {
+            for Listed { endpoint, price } in &diff.added {
                 prop_assert!(patched.insert(Arc::clone(endpoint), price.clone()).is_none());
             }
             prop_assert_eq!(&patched, &new);

@@ -24,13 +24,13 @@ const MOST_UNITS: u64 = 1_000_000_000;
 /// An estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Estimate {
-    /// At least this many are not expected to be billed.
+    /// No more than these are expected to be billed; never zero.
     pub(super) units: Units,
     /// Whether the request said it; otherwise it is what is usual, and the endpoint's history knows better.
     pub(super) told: bool,
 }
 
-/// The units of a request to a model of `family`; never zero.
+/// The units of a request to a model of `family`.
 pub(super) fn estimate(
     family: &Family,
     price: &Price,

@@ -24,7 +24,7 @@ mod tests;
 
 pub use book::{Matcher, PriceBook, PriceList};
 pub use charge::{Basis, Charge, Complaint, Outcome, charge};
-pub use diff::{Change, Diff};
+pub use diff::{Change, Diff, Listed};
 pub use history::History;
 pub use page::{EntryFault, EntryProblem, Model, Page, PageError, read_models, read_prices};
 pub use price::Price;

@@ -28,11 +28,7 @@ struct Card {
 
 impl Caller {
     pub(super) fn new(record: KeyRecord) -> Self {
-        let rules = Effective::new(
-            Arc::new(record.tenant.rules.clone()),
-            Arc::new(record.group.rules.clone()),
-            Arc::new(record.rules.clone()),
-        );
+        let rules = Effective::new([&record.tenant.rules, &record.group.rules, &record.rules]);
         let card = Card {
             rules,
             request_bounds: bounds(&record, &[What::Requests]),

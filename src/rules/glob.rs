@@ -1,6 +1,7 @@
 //! Patterns of endpoints: `fal-ai/flux/**`, `fal-ai/*/image-to-video`.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -209,6 +210,14 @@ impl Listed for Glob {
 
     fn read(text: &str) -> Result<Self, RulesError> {
         Self::parse(text).map_err(|why| RulesError::Glob { text: shown(text), why })
+    }
+}
+
+impl FromStr for Glob {
+    type Err = BadGlob;
+
+    fn from_str(text: &str) -> Result<Self, BadGlob> {
+        Self::parse(text)
     }
 }
 

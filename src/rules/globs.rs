@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::glob::Path;
 use super::{Glob, List, RulesError};
 
-/// A list of globs in which plain names are found at once, however many there are.
+/// A list of globs in which plain names are found at once, however many there are. Cheap to clone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "List<Glob>", into = "List<Glob>")]
-pub struct Globs {
+pub struct Globs(Arc<Compiled>);
+
+#[derive(Debug, Default)]
+struct Compiled {
     list: List<Glob>,
     exact: HashSet<Arc<str>>,
     patterns: Vec<Glob>,
@@ -25,12 +28,12 @@ impl Globs {
 
     /// The globs, in the order in which they were written.
     pub fn iter(&self) -> std::slice::Iter<'_, Glob> {
-        self.list.iter()
+        self.0.list.iter()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.0.list.is_empty()
     }
 
     /// Whether one of them matches.
@@ -40,27 +43,28 @@ impl Globs {
 
     /// The same of an endpoint that was taken apart.
     pub(super) fn matches_path(&self, endpoint: &str, path: &Path<'_>) -> bool {
-        (!self.exact.is_empty() && self.exact.contains(endpoint))
-            || self.patterns.iter().any(|glob| glob.matches_path(path))
+        (!self.0.exact.is_empty() && self.0.exact.contains(endpoint))
+            || self.0.patterns.iter().any(|glob| glob.matches_path(path))
     }
 }
 
 impl From<List<Glob>> for Globs {
     fn from(list: List<Glob>) -> Self {
         let (exact, patterns): (Vec<_>, Vec<_>) = list.iter().cloned().partition(Glob::is_exact);
-        Self { exact: exact.iter().map(|glob| glob.as_str().into()).collect(), patterns, list }
+        let exact = exact.iter().map(|glob| glob.as_str().into()).collect();
+        Self(Arc::new(Compiled { list, exact, patterns }))
     }
 }
 
 impl From<Globs> for List<Glob> {
     fn from(globs: Globs) -> Self {
-        globs.list
+        globs.0.list.clone()
     }
 }
 
 impl PartialEq for Globs {
     fn eq(&self, other: &Self) -> bool {
-        self.list == other.list
+        self.0.list == other.0.list
     }
 }
 

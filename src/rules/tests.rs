@@ -1,7 +1,5 @@
 //! Patterns against a slow and simple judge, and rules as they are written and meet.
 
-use std::sync::Arc;
-
 use proptest::collection;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -13,8 +11,8 @@ fn glob(text: &str) -> Glob {
     Glob::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))
 }
 
-fn rules(json: &str) -> Arc<Rules> {
-    Arc::new(serde_json::from_str(json).unwrap())
+fn rules(json: &str) -> Rules {
+    serde_json::from_str(json).unwrap()
 }
 
 fn refusal(json: &str) -> String {
@@ -131,11 +129,11 @@ fn a_glob_tells_what_another_covers() {
 
 #[test]
 fn each_level_narrows_the_others() {
-    let effective = Effective::new(
-        rules(r#"{"deny":["fal-ai/veo3/**"],"max_request_usd":"5"}"#),
-        rules(r#"{"allow":["fal-ai/**","other/model"],"max_request_usd":"0.50"}"#),
-        rules(r#"{"allow":["fal-ai/flux/**","fal-ai/veo3","third/model"],"jobs_in_flight":3}"#),
-    );
+    let effective = Effective::new([
+        &rules(r#"{"deny":["fal-ai/veo3/**"],"max_request_usd":"5"}"#),
+        &rules(r#"{"allow":["fal-ai/**","other/model"],"max_request_usd":"0.50"}"#),
+        &rules(r#"{"allow":["fal-ai/flux/**","fal-ai/veo3","third/model"],"jobs_in_flight":3}"#),
+    ]);
     assert!(effective.permits("fal-ai/flux/dev"));
     assert!(!effective.permits("fal-ai/veo3"), "allowed below, denied above");
     assert!(!effective.permits("other/model"), "not in the key's list");
@@ -151,14 +149,17 @@ fn rules_that_say_nothing_allow_everything() {
     assert!(all.permits("fal-ai/flux") && all.admits("203.0.113.9".parse().unwrap()));
     assert!(all.admits_origin("https://anywhere.example") && all.max_request().is_none());
     assert_eq!(serde_json::to_string(&Rules::default()).unwrap(), "{}");
-    assert_eq!(*rules("{}"), Rules::default());
+    assert_eq!(rules("{}"), Rules::default());
 }
 
 #[test]
 fn a_call_comes_from_the_networks_of_every_level() {
     let group = rules(r#"{"networks":["10.0.0.0/8","2001:db8::/32","::ffff:192.0.2.0/120"]}"#);
-    let effective =
-        Effective::new(Arc::default(), group, rules(r#"{"networks":["10.1.2.3","::/0","192.0.2.7"]}"#));
+    let effective = Effective::new([
+        &Rules::default(),
+        &group,
+        &rules(r#"{"networks":["10.1.2.3","::/0","192.0.2.7"]}"#),
+    ]);
     for (address, admitted) in [
         ("10.1.2.3", true),
         ("::ffff:10.1.2.3", true),
@@ -229,8 +230,11 @@ fn origins_are_told_as_browsers_write_them() {
     ] {
         assert!(matches!(Origin::parse(text), Err(RulesError::Origin(_))), "{text}");
     }
-    let effective =
-        Effective::new(Arc::default(), Arc::default(), rules(r#"{"origins":["https://A.example"]}"#));
+    let effective = Effective::new([
+        &Rules::default(),
+        &Rules::default(),
+        &rules(r#"{"origins":["https://A.example"]}"#),
+    ]);
     assert!(effective.admits_origin("https://a.example"));
     assert!(!effective.admits_origin("https://a.example:8443") && !effective.admits_origin("null"));
 }

@@ -234,9 +234,15 @@ pub enum StoreError {
     /// Somebody has that name.
     #[error("there is already one named `{0}`")]
     NameTaken(String),
-    /// A key of an import is known already, or comes twice.
+    /// A key or an operator's token is known already, or comes twice in an import.
     #[error("the key that ends in {0} is known already")]
     KeyTaken(String),
+    /// A change names something that is not there.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// What was asked cannot be told from what is kept.
+    #[error("{0}")]
+    Unanswerable(&'static str),
     /// No row has that number, or it is not in a state from which the verb may move it.
     #[error("call {0} is not in a state that allows this")]
     State(CallId),

@@ -335,7 +335,11 @@ pub(super) struct AnswerLimits {
 
 /// fal's answer on its way to the tenant. At its end the connection goes back to the pool; dropped before, the
 /// connection is dropped too, which is how fal learns that nobody listens any more.
-pub struct ResponseBody {
+///
+/// Boxed: the answer's head is handed on with it several times.
+pub struct ResponseBody(Box<Reading>);
+
+struct Reading {
     source: Incoming,
     lease: Option<Lease>,
     limits: AnswerLimits,
@@ -349,18 +353,20 @@ pub struct ResponseBody {
 impl ResponseBody {
     pub(super) fn new(source: Incoming, lease: Lease, limits: AnswerLimits, clock: Arc<dyn Clock>) -> Self {
         let (lease, silence, deadline) = (Some(lease), None, None);
-        let mut body = Self { source, lease, limits, clock, silence, hurried: false, deadline };
-        body.release_at_end();
-        body
+        let mut reading = Reading { source, lease, limits, clock, silence, hurried: false, deadline };
+        reading.release_at_end();
+        Self(Box::new(reading))
     }
 
     /// Bounds the time until the body's end, for a reader who waits for all of it: a drip keeps silence away and could
     /// go on for ever.
     pub fn hurry(mut self) -> Self {
-        self.hurried = true;
+        self.0.hurried = true;
         self
     }
+}
 
+impl Reading {
     /// Why a read whose time is over fails.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
         let whole = self.limits.whole;
@@ -402,7 +408,7 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let this = &mut *self;
+        let this = &mut *self.0;
         match Pin::new(&mut this.source).poll_frame(cx) {
             Poll::Pending => {
                 let late = ready!(this.poll_late(cx));
@@ -422,11 +428,11 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
+        self.0.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.size_hint()
+        self.0.source.size_hint()
     }
 }
 
@@ -435,7 +441,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
+    fn invariant_7_a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
         let idle = Duration::from_secs(20);
         let limits =
             BodyLimits { max_bytes: u64::MAX, idle, min_bytes_per_second: NonZeroU32::new(1024).unwrap() };

@@ -237,8 +237,7 @@ fn compose(
     outgoing: Outgoing,
 ) -> Result<Box<Request<RequestBody>>, UpstreamError> {
     use http_body::Body as _;
-    let target =
-        origin.target(&outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
+    let target = origin.target(outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
     let progress = outgoing.body.progress();
     let bodiless = outgoing.body.is_end_stream() && outgoing.method != Method::GET;
     let mut request = Box::new(Request::new(outgoing.body));

@@ -1,9 +1,11 @@
 //! Pages of fal's lists: `GET /v1/models/pricing` and `GET /v1/models` (protocol 8).
 //!
-//! An entry that is no good is named and left out; the rest of its page counts.
+//! An entry that is no good is named and left out; the rest of its page counts. That holds for `NaN` and `Infinity` too,
+//! which are no JSON but what Python's writer makes of such a number.
 
 mod number;
 mod problem;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +51,8 @@ pub struct Model {
 
 /// Reads a page of prices.
 pub fn read_prices(body: &[u8]) -> Result<Page<PriceList>, PageError> {
-    let (raw, next_cursor) = entries(body, "prices")?;
+    let body = words::quoted(body);
+    let (raw, next_cursor) = entries(&body, "prices")?;
     let (mut list, mut problems) = (PriceList::new(), Vec::new());
     for (at, raw) in raw.into_iter().enumerate() {
         let fault = match price_entry(raw) {
@@ -67,7 +70,8 @@ pub fn read_prices(body: &[u8]) -> Result<Page<PriceList>, PageError> {
 
 /// Reads a page of models.
 pub fn read_models(body: &[u8]) -> Result<Page<Vec<Model>>, PageError> {
-    let (raw, next_cursor) = entries(body, "models")?;
+    let body = words::quoted(body);
+    let (raw, next_cursor) = entries(&body, "models")?;
     let (mut models, mut problems) = (Vec::new(), Vec::new());
     for (at, raw) in raw.into_iter().enumerate() {
         match model_entry(raw) {

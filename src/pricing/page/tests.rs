@@ -59,6 +59,11 @@ fn each_bad_entry_is_named_and_the_rest_counts() {
             "entry 2 (a/b): `unit_price` must be a plain decimal number such as 5 or 0.10",
         ),
         (
+            entry("unit_price", "NaN"),
+            "entry 2 (a/b): `unit_price` must be a plain decimal number such as 5 or 0.10",
+        ),
+        (entry("unit_price", "-Infinity"), "entry 2 (a/b): `unit_price` must not be negative"),
+        (
             entry("unit_price", "[1]"),
             "entry 2 (a/b): `unit_price` must be a plain decimal number such as 5 or 0.10",
         ),

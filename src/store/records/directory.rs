@@ -249,6 +249,8 @@ pub enum Deletion {
     Missing,
     /// So many calls are still open, or keys still use the group.
     InUse(u64),
+    /// It is the group of keys that name none.
+    Never,
 }
 
 /// An operator about to be made.
@@ -306,6 +308,14 @@ pub struct Budget {
     pub soft_percent: u8,
     /// Whose midnight begins a day.
     pub zone: Zone,
+}
+
+impl Budget {
+    /// The amount at which somebody is told.
+    pub fn soft_usd(&self) -> Usd {
+        let nanos = i128::from(self.limit_usd.nanos()) * i128::from(self.soft_percent.min(100)) / 100;
+        i64::try_from(nanos).ok().and_then(Usd::from_nanos).unwrap_or(self.limit_usd)
+    }
 }
 
 /// A budget and whose it is.

@@ -3,14 +3,19 @@
 //! One thread owns the write connection and lets all verbs that wait share one disk flush (`writer`); a few threads
 //! read beside it (`reader`). Other processes may open the same file at the same time, as the command line does.
 
-mod books_stub;
+mod audit;
+mod books;
+mod calls;
 mod columns;
-mod directory_stub;
+mod directory;
 mod ledger;
+mod meta;
+mod meters;
 mod open;
 mod reader;
+mod rows;
 mod session;
-mod verbs_stub;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -21,15 +26,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Timestamp;
-use crate::ids::{CallId, KeyId, RequestId, TenantId};
-use crate::key::KeyDigest;
 use crate::metrics::StoreCounts;
 
-use super::{
-    CallRecord, KeyChange, KeyRecord, NewCall, NewKey, OwnedCall, Release, SentCall, Settings, Settlement,
-    Store, StoreError, TenantRecord, Verb,
-};
+use super::{Settings, Store, StoreError, Verb};
 use session::Session;
 
 /// Verbs that may wait for the writer before those who bring more must wait themselves. Twice the usual batch, so
@@ -137,11 +136,11 @@ impl std::fmt::Debug for SqliteStore {
 
 impl Store for SqliteStore {
     fn ping(&self) -> Verb<'_, ()> {
-        self.write(ledger::ping)
+        self.write(meta::ping)
     }
 
     fn instance(&self) -> Verb<'_, Arc<str>> {
-        self.read(ledger::instance)
+        self.read(meta::instance)
     }
 }
 

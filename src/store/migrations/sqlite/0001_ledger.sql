@@ -43,7 +43,7 @@ CREATE TABLE keys (
     group_id   INTEGER NOT NULL DEFAULT 1 REFERENCES groups (id),
     name       TEXT NOT NULL,
     kind       TEXT NOT NULL CHECK (kind IN ('live', 'test')),
-    digest     BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    digest     BLOB NOT NULL CHECK (length(digest) = 32),
     last_four  TEXT NOT NULL,
     rules      TEXT NOT NULL DEFAULT '{}',
     created_at INTEGER NOT NULL,
@@ -53,6 +53,9 @@ CREATE TABLE keys (
     deleted_at INTEGER,
     UNIQUE (tenant_id, id)
 ) STRICT;
+
+-- A key that was deleted may be imported again.
+CREATE UNIQUE INDEX keys_by_digest ON keys (digest) WHERE deleted_at IS NULL;
 
 CREATE INDEX keys_by_group ON keys (group_id);
 
@@ -135,7 +138,7 @@ CREATE TABLE calls (
     cost_nano      INTEGER,        -- what fal bills
     charge_nano    INTEGER,        -- what the tenant pays
     cost_basis     TEXT,
-    -- The sums of what was learned later; the rows of `adjustments` say why.
+    -- The sums of what was learned later; the rows of `adjustments` say why. A cost that was unknown begins at zero here.
     adjusted_cost_nano   INTEGER,
     adjusted_charge_nano INTEGER,
 
@@ -149,7 +152,9 @@ CREATE TABLE calls (
     CHECK (state <> 'settled' OR (settled_at IS NOT NULL AND status IS NOT NULL)),
     CHECK (state <> 'released' OR released_at IS NOT NULL),
     CHECK (state <> 'unknown' OR lost_at IS NOT NULL),
-    CHECK ((cost_nano IS NULL) = (charge_nano IS NULL) AND (cost_nano IS NULL) = (cost_basis IS NULL))
+    CHECK ((cost_nano IS NULL) = (charge_nano IS NULL)),
+    CHECK ((adjusted_cost_nano IS NULL) = (adjusted_charge_nano IS NULL)),
+    CHECK ((cost_basis IS NULL) = (cost_nano IS NULL AND adjusted_cost_nano IS NULL))
 ) STRICT;
 
 -- One row per request id and account. The id comes first, because follow-ups are looked up by it alone.
@@ -161,8 +166,9 @@ CREATE INDEX calls_open ON calls (id) WHERE open = 1;
 -- Holds that outlived their rows: the cost is not known yet.
 CREATE INDEX calls_unpriced ON calls (id) WHERE open IS NULL AND hold_open = 1;
 
--- A tenant's calls in a stretch of time: for meters of a new window and for searches.
+-- Calls in a stretch of time, a tenant's or all: for meters of a new window and for searches, the newest first.
 CREATE INDEX calls_by_tenant ON calls (tenant_id, held_at);
+CREATE INDEX calls_by_time ON calls (held_at);
 
 -- What was learned of a call's cost after it was closed. Never edited.
 CREATE TABLE adjustments (
@@ -178,10 +184,11 @@ CREATE TABLE adjustments (
 CREATE INDEX adjustments_by_call ON adjustments (call_id);
 
 -- The ledger rolled up by day (UTC, of `held_at`; days since the epoch), so that usage over years is read at once.
--- Calls count when they are settled.
+-- Calls count when they are settled; what is learned later changes the sums of the call's own day, so they are always
+-- those of its rows. The tenant comes first: his own usage is one stretch of this table.
 CREATE TABLE usage_days (
-    day         INTEGER NOT NULL,
     tenant_id   INTEGER NOT NULL,
+    day         INTEGER NOT NULL,
     key_id      INTEGER NOT NULL,
     endpoint    TEXT NOT NULL,
     calls       INTEGER NOT NULL,
@@ -189,20 +196,20 @@ CREATE TABLE usage_days (
     unpriced    INTEGER NOT NULL,   -- calls whose cost is not known
     cost_nano   INTEGER NOT NULL,
     charge_nano INTEGER NOT NULL,
-    PRIMARY KEY (day, tenant_id, key_id, endpoint)
+    PRIMARY KEY (tenant_id, day, key_id, endpoint)
 ) STRICT, WITHOUT ROWID;
 
 -- The same by tag, `k=v`; a call with several counts in each.
 CREATE TABLE usage_tags (
-    day         INTEGER NOT NULL,
     tenant_id   INTEGER NOT NULL,
+    day         INTEGER NOT NULL,
     tag         TEXT NOT NULL,
     calls       INTEGER NOT NULL,
     failed      INTEGER NOT NULL,
     unpriced    INTEGER NOT NULL,
     cost_nano   INTEGER NOT NULL,
     charge_nano INTEGER NOT NULL,
-    PRIMARY KEY (day, tenant_id, tag)
+    PRIMARY KEY (tenant_id, day, tag)
 ) STRICT, WITHOUT ROWID;
 
 -- fal's price list as last synced, and every change to it.

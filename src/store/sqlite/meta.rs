@@ -1,8 +1,10 @@
-//! stub; the verbs as they were: `git show main:src/store/sqlite/ledger.rs`
+//! The store about itself.
+
 use std::sync::Arc;
 
 use crate::store::StoreError;
 
+use super::rows;
 use super::session::Session;
 
 /// A real write: nothing less tells whether the disk takes one.
@@ -12,6 +14,5 @@ pub(super) fn ping(session: &Session<'_>) -> Result<(), StoreError> {
 }
 
 pub(super) fn instance(session: &Session<'_>) -> Result<Arc<str>, StoreError> {
-    let id = session.first("SELECT id FROM instance", (), |row| row.get(0))?;
-    id.ok_or_else(|| StoreError::Backend("the store does not know its own name".into()))
+    session.first("SELECT id FROM instance", (), |row| row.get(0))?.ok_or_else(rows::vanished)
 }
