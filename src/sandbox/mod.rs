@@ -47,6 +47,7 @@
 //! itself was taken, the request exists and goes its way.
 
 mod answer;
+mod billing;
 mod catalogue;
 mod endpoint;
 mod faces;
@@ -57,10 +58,13 @@ mod job;
 mod media;
 mod output;
 mod payload;
+mod prices;
 mod problem;
+mod run;
 mod server;
 mod settings;
 mod size;
+mod tags;
 mod timeline;
 mod uploads;
 mod validate;
