@@ -148,16 +148,16 @@ impl Books {
     }
 }
 
-/// Whose bills a key shows, and whether it shows any.
+/// What a key may see of the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// The ids of the keys whose bills are seen begin with this; everybody's when `None`.
+    /// The id of the key whose bills it sees; `None` for everybody's.
     workspace: Option<String>,
     /// Whether the key may see bills, and not only make calls.
     pub(super) is_admin: bool,
 }
 
-/// What ends the id of a key that may see the bills.
+/// How the id of a key ends that may see bills.
 const ADMIN: &str = "admin";
 
 impl Scope {
@@ -180,5 +180,54 @@ impl Scope {
     /// The name of the account.
     pub(super) fn username(&self) -> &str {
         self.workspace.as_deref().unwrap_or(ADMIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::UnitPrice;
+
+    fn event(key_id: &str) -> Event {
+        Event {
+            request_id: RequestId::parse("r").unwrap(),
+            endpoint: "a/b".into(),
+            key_id: key_id.into(),
+            at: Timestamp::default(),
+            tariff: Tariff { unit_price: UnitPrice::parse("1").unwrap(), unit: "images".into() },
+            units: Units::ONE,
+            cost: Usd::ZERO,
+            tags: Tags::default(),
+        }
+    }
+
+    #[test]
+    fn what_ended_first_is_forgotten_first() {
+        let mut events = Events { max_events: 2, ..Events::default() };
+        for (ends, key) in [(3, "late"), (1, "first"), (2, "second")] {
+            events.write(Duration::from_secs(ends), event(key));
+        }
+        let kept: Vec<_> =
+            events.ended_by(Duration::MAX, None).map(|(_, event)| event.key_id.to_string()).collect();
+        assert_eq!((kept, events.forgotten(), events.bytes), (vec!["second".into(), "late".into()], 1, 18));
+    }
+
+    #[test]
+    fn long_texts_make_room_for_each_other() {
+        let mut events = Events::default();
+        let long = "x".repeat(MAX_EVENT_BYTES / 3);
+        for ends in 0..4 {
+            events.write(Duration::from_secs(ends), event(&long));
+        }
+        assert_eq!((events.by_place.len(), events.forgotten()), (2, 2));
+    }
+
+    #[test]
+    fn a_place_beyond_the_end_shows_nothing() {
+        let mut events = Events::default();
+        events.write(Duration::ZERO, event("a"));
+        assert_eq!(events.ended_by(Duration::ZERO, Some((Duration::MAX, u64::MAX))).count(), 0);
+        assert_eq!(events.ended_by(Duration::MAX, Some((Duration::ZERO, 0))).count(), 0);
+        assert_eq!(events.ended_by(Duration::MAX, None).count(), 1);
     }
 }

@@ -18,7 +18,7 @@ use super::caller;
 use super::reply::Reply;
 use super::{read_body, wrong_method};
 use crate::sandbox::Fal;
-use crate::sandbox::billing::Scope;
+use crate::sandbox::billing::{Books, Scope};
 use crate::sandbox::job;
 use params::Params;
 
@@ -85,7 +85,7 @@ pub(super) async fn serve(fal: &Fal, path: &str, request: Request) -> Result<Res
 }
 
 fn admit(fal: &Fal) -> Result<(), Reply> {
-    fal.books(|books, now| books.admit(now)).map_err(|wait| {
+    fal.books(Books::admit).map_err(|wait| {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         error(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Rate limit exceeded")
             .with("retry-after", &seconds.to_string())
