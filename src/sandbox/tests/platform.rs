@@ -204,6 +204,9 @@ async fn usage_is_added_up_by_endpoint_price_and_time() {
     assert_eq!(buckets("start=2023-01-01").await, ["2023-11-01T00:00:00+00:00"]);
     assert_eq!(buckets("timeframe=minute&end=2023-11-14T22:30:00Z").await, ["2023-11-14T22:13:00+00:00"]);
     assert_eq!(buckets("endpoint_id=acme/app").await, [] as [&str; 0]);
+    let early = "timeframe=hour&end=2023-11-14T22:10:00Z";
+    assert_eq!(buckets(early).await, ["2023-11-14T22:00:00+00:00"], "the end moves to the end of its hour");
+    assert_eq!(buckets(&format!("{early}&bound_to_timeframe=false")).await, [] as [&str; 0]);
     let (wide, exact) =
         ("timeframe=day&start=2023-11-14T23:00:00Z", "&bound_to_timeframe=false&expand=summary");
     let units = async |query: &str| {
