@@ -11,10 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{CallId, KeyId};
+use crate::ids::{CallId, KeyId, TenantId};
 use crate::key::{ApiKey, KeyKind};
 use crate::random::Random;
-use crate::store::{CallRecord, KeyChange, KeyRecord, NewKey, Store, TenantRecord};
+use crate::rules::Rules;
+use crate::store::{
+    Author, CallFilter, CallRecord, GroupRecord, KeyChange, KeyRecord, NewKey, Store, TenantRecord,
+};
 
 pub use error::{AdminError, Field};
 pub use view::{KeyState, KeyView, TenantView};
@@ -87,15 +90,25 @@ impl Admin {
             digest: key.digest(),
             last_four: key.last_four(),
             expires_at,
-            created_at: now,
+            group_id: GroupRecord::DEFAULT,
+            rules: Rules::default(),
+            starts_at: None,
+            budgets: Vec::new(),
         };
-        let record = self.store.create_key(new).await?;
+        let record = self.store.create_key(new, self.author()).await?;
         Ok((key, record))
     }
 
     /// All keys in the order in which they were made, or those of one tenant.
     pub async fn keys(&self, tenant: Option<&str>) -> Result<Vec<KeyRecord>, AdminError> {
-        Ok(self.store.keys(tenant.map(Into::into)).await?)
+        let tenant_id = match tenant {
+            None => None,
+            Some(name) => match self.store.tenant_named(name.into()).await? {
+                Some(tenant) => Some(tenant.id),
+                None => return Ok(Vec::new()),
+            },
+        };
+        Ok(self.store.keys(tenant_id, None, KeyId(0), u32::MAX).await?)
     }
 
     /// One key.
@@ -113,7 +126,7 @@ impl Admin {
             Some(Expiry::Never) => Some(None),
             Some(Expiry::In(duration)) => Some(Some(end(Field::ExpiresIn, self.now(), duration)?)),
         };
-        self.change(id, KeyChange { name: update.name, expires_at, revoked_at: None }).await
+        self.change(id, KeyChange { name: update.name, expires_at, ..KeyChange::default() }).await
     }
 
     /// Makes a successor with the same tenant, name, kind and span of life; the old key works on for `grace`, or until
@@ -130,16 +143,23 @@ impl Admin {
         };
         let key = ApiKey::generate(old.kind, &self.random)?;
         let successor = NewKey {
-            tenant: old.tenant.as_ref().into(),
+            tenant: old.tenant.name.as_ref().into(),
+            group_id: old.group.id,
+            rules: old.rules,
+            starts_at: None,
+            budgets: Vec::new(),
             name: old.name,
             kind: old.kind,
             digest: key.digest(),
             last_four: key.last_four(),
             expires_at: old.expires_at.map(|end| now.plus(end.since(old.created_at))),
-            created_at: now,
         };
         // It may have been revoked since it was read: then nothing is made.
-        let record = self.store.replace_key(id, successor, ends_at).await?.ok_or(AdminError::Ended(id))?;
+        let record = self
+            .store
+            .replace_key(id, successor, ends_at, self.author())
+            .await?
+            .ok_or(AdminError::Ended(id))?;
         Ok((key, record))
     }
 
@@ -150,16 +170,20 @@ impl Admin {
 
     /// All tenants in the order in which they were made.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, AdminError> {
-        Ok(self.store.tenants().await?)
+        Ok(self.store.tenants(None, TenantId(0), u32::MAX).await?)
     }
 
     /// Rows of the ledger with a higher number than `after`, oldest first, `limit` at most.
     pub async fn calls(&self, after: CallId, limit: u32) -> Result<Vec<CallRecord>, AdminError> {
-        Ok(self.store.calls(after, limit).await?)
+        Ok(self.store.calls(CallFilter::default(), after, limit).await?)
+    }
+
+    fn author(&self) -> Author {
+        Author { name: "cli".into(), reason: None, at: self.now() }
     }
 
     async fn change(&self, id: KeyId, change: KeyChange) -> Result<KeyRecord, AdminError> {
-        self.store.change_key(id, change).await?.ok_or(AdminError::NoSuchKey(id))
+        self.store.change_key(id, change, self.author()).await?.ok_or(AdminError::NoSuchKey(id))
     }
 }
 

@@ -60,8 +60,8 @@ impl KeyView {
     pub fn new(key: &KeyRecord, now: Timestamp) -> Self {
         Self {
             id: key.id,
-            tenant_id: key.tenant_id,
-            tenant: key.tenant.as_ref().into(),
+            tenant_id: key.tenant.id,
+            tenant: key.tenant.name.as_ref().into(),
             name: key.name.clone(),
             kind: key.kind,
             last_four: key.last_four.clone(),

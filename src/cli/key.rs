@@ -180,7 +180,7 @@ fn print_list(keys: &[KeyRecord], json: bool, now: Timestamp, out: &mut impl Wri
         .map(|key| {
             [
                 key.id.to_string(),
-                key.tenant.to_string(),
+                key.tenant.name.to_string(),
                 key.name.clone(),
                 key.kind.as_str().into(),
                 key.last_four.clone(),
@@ -198,7 +198,7 @@ fn print_one(key: &KeyRecord, json: bool, now: Timestamp, out: &mut impl Write) 
     }
     let moment = |moment: Option<Timestamp>| moment.map_or("never".into(), |moment| moment.to_string());
     writeln!(out, "id       {}", key.id)?;
-    writeln!(out, "tenant   {}", key.tenant)?;
+    writeln!(out, "tenant   {}", key.tenant.name)?;
     writeln!(out, "name     {}", key.name)?;
     writeln!(out, "kind     {}", key.kind.as_str())?;
     writeln!(out, "ends in  {}", key.last_four)?;

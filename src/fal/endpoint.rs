@@ -52,8 +52,7 @@ impl Endpoint {
 
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, BadEndpoint> {
-        check_segments(text)?;
-        match text.split('/').nth(segments_of_base(text) - 1).is_some() || legacy(text).is_some() {
+        match check_segments(text)? >= segments_of_base(text) || legacy(text).is_some() {
             true => Ok(Self(text.into())),
             false => Err(BadEndpoint::Incomplete),
         }
@@ -101,8 +100,9 @@ impl AppBase {
 
 /// How many segments make the app base of `text`.
 fn segments_of_base(text: &str) -> usize {
-    let first = text.split('/').next().unwrap_or_default();
-    if NAMESPACES.contains(&first) { 3 } else { 2 }
+    let begins_with =
+        |name: &&str| text.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if NAMESPACES.iter().any(begins_with) { 3 } else { 2 }
 }
 
 /// The parts of a legacy id such as `110602490-lora`, which means `110602490/lora`.
@@ -112,27 +112,39 @@ fn legacy(text: &str) -> Option<(&str, &str)> {
     (numeric && !alias.is_empty() && !alias.contains('/')).then_some((owner, alias))
 }
 
-/// Checks everything about `text` but its number of segments at the low end.
-fn check_segments(text: &str) -> Result<(), BadEndpoint> {
+/// Checks everything about `text` but its number of segments at the low end, and counts them.
+fn check_segments(text: &str) -> Result<usize, BadEndpoint> {
     if text.len() > Endpoint::MAX_LEN {
         return Err(BadEndpoint::TooLong);
     }
-    for (nth, segment) in text.split('/').enumerate() {
+    let mut segments = 0;
+    for segment in text.as_bytes().split(|byte| *byte == b'/') {
         match segment {
-            _ if nth == Endpoint::MAX_SEGMENTS => return Err(BadEndpoint::TooDeep),
-            "" => return Err(BadEndpoint::EmptySegment),
-            "." | ".." => return Err(BadEndpoint::DotSegment),
-            _ if !segment.bytes().all(is_plain) => return Err(BadEndpoint::Character),
-            _ => {}
+            _ if segments == Endpoint::MAX_SEGMENTS => return Err(BadEndpoint::TooDeep),
+            b"" => return Err(BadEndpoint::EmptySegment),
+            b"." | b".." => return Err(BadEndpoint::DotSegment),
+            _ if !segment.iter().copied().all(is_plain) => return Err(BadEndpoint::Character),
+            _ => segments += 1,
         }
     }
-    Ok(())
+    Ok(segments)
 }
 
 /// Whether a byte may stand in a segment.
 pub(super) fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+    PLAIN[usize::from(byte)]
 }
+
+/// The bytes of segments. Each byte of each path is looked up several times, so this is a table.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    table
+};
 
 /// Gives a checked text the usual ways out.
 macro_rules! checked_text {
@@ -200,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_are_exact() {
+    fn invariant_7_the_limits_of_an_endpoint_are_exact() {
         let deep = |segments: usize| vec!["a"; segments].join("/");
         assert!(Endpoint::parse(&deep(Endpoint::MAX_SEGMENTS)).is_ok());
         assert_eq!(Endpoint::parse(&deep(Endpoint::MAX_SEGMENTS + 1)), Err(BadEndpoint::TooDeep));

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::door;
 use super::gate::Violation;
+use super::origin::client_address;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
@@ -17,7 +18,7 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
-use crate::relay::{Caller, Inbound, Notes, Refusal, Relay, Reply, Shared};
+use crate::relay::{Caller, Inbound, LastKey, Notes, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
@@ -85,6 +86,14 @@ impl Readiness {
     }
 }
 
+/// The other end of a connection.
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    /// Whether it came over TLS.
+    pub(super) secure: bool,
+    pub(super) last_key: LastKey,
+}
+
 /// The relay listener's service, one for each worker.
 pub struct Front {
     relay: Relay,
@@ -112,10 +121,10 @@ impl Front {
     }
 
     /// Answers one request.
-    pub async fn answer(&self, request: Request<Incoming>, peer: IpAddr, secure: bool) -> Response<Recorded> {
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Recorded> {
         let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
         let reply = match door::check(&request, &self.settings) {
-            Ok(()) => match self.route(request, peer, secure, &mut record.notes).await {
+            Ok(()) => match self.route(request, peer, &mut record.notes).await {
                 Ok(reply) => reply,
                 Err(refusal) => {
                     record.refused(&refusal);
@@ -131,7 +140,7 @@ impl Front {
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        parts.headers.insert(X_RELAY_REQUEST_ID, record.id.clone());
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
     }
@@ -140,20 +149,20 @@ impl Front {
     async fn route(
         &self,
         request: Request<Incoming>,
-        peer: IpAddr,
-        secure: bool,
+        peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         let (parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
         }
-        let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer, secure)?;
+        let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         let call = fal::parse(site.role, &parts.method, parts.uri.path());
         if let Err(error @ RouteError::Malformed(_)) = call {
             return Err(refuse(error));
         }
-        let caller = self.relay.identify(&parts.headers, notes).await?;
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
         let inbound = Inbound {
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
@@ -187,6 +196,9 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = route(&call);
+        if !call.may_be_billed() {
+            self.relay.pace(&caller).await?;
+        }
         match call {
             Call::Submit { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tracing::Level;
 
 use super::refusal;
-use crate::call_log::{CallLog, Line};
+use crate::call_log::{CallLog, Line, field};
 use crate::clock::Clock;
 use crate::ids::{AccountName, RequestId};
 use crate::metrics::{self, EndedCall, Worker};
@@ -24,38 +24,63 @@ use crate::upstream::UpstreamError;
 pub struct Desk {
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
-    /// The process's part of each number, with the hyphen behind it.
-    process: String,
+    process: u32,
     count: AtomicU64,
 }
 
 impl Desk {
     /// A desk whose numbers begin with this process's part.
     pub fn new(log: Arc<CallLog>, clock: Arc<dyn Clock>, process: u32) -> Arc<Self> {
-        Arc::new(Self { log, clock, process: format!("{process:08x}-"), count: AtomicU64::new(0) })
+        Arc::new(Self { log, clock, process, count: AtomicU64::new(0) })
     }
 
     /// Writes the line of a request that was refused before it was a call.
     pub(super) fn refused(&self, status: StatusCode, error: &str) {
         self.log.write(Level::INFO, |line| {
-            line.text("route", "none");
-            line.number("status", status.as_u16().into());
-            line.text("error", error);
+            line.text(field!("route"), "none");
+            line.number(field!("status"), status.as_u16().into());
+            line.text(field!("error"), error);
         });
     }
 
-    fn number(&self) -> HeaderValue {
-        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let digits = hex::encode(count);
-        let number = [&self.process, digits.trim_start_matches('0')].concat();
-        HeaderValue::try_from(number).unwrap_or(HeaderValue::from_static("-"))
+    fn number(&self) -> Number {
+        Number::new(self.process, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A call's number as text: the process's part in eight hexadecimal digits, a hyphen, and the count in as few as it has.
+/// Each call writes it twice, so it is kept where it is made.
+struct Number {
+    text: [u8; NUMBER_MAX_BYTES],
+    len: usize,
+}
+
+const NUMBER_MAX_BYTES: usize = 8 + 1 + 16;
+
+impl Number {
+    fn new(process: u32, count: u64) -> Self {
+        let mut number = Self { text: [b'-'; NUMBER_MAX_BYTES], len: 0 };
+        number.push(process.into(), 8);
+        number.len += 1;
+        number.push(count, (u64::BITS - count.leading_zeros()).div_ceil(4).max(1));
+        number
+    }
+
+    fn push(&mut self, value: u64, digits: u32) {
+        for digit in (0..digits).rev() {
+            self.text[self.len] = b"0123456789abcdef"[(value >> (4 * digit) & 0xf) as usize];
+            self.len += 1;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }
 
 /// What is known of a call while its answer goes out.
 pub(super) struct Record {
-    /// The call's number.
-    pub(super) id: HeaderValue,
+    id: Number,
     pub(super) notes: Notes,
     method: Method,
     start: Duration,
@@ -70,9 +95,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(method: Method, desk: Arc<Desk>, counts: Arc<Worker>) -> Self {
+    /// Boxed: it goes with the answer from hand to hand, and is hundreds of bytes.
+    pub(super) fn new(method: Method, desk: Arc<Desk>, counts: Arc<Worker>) -> Box<Self> {
         counts.call_began();
-        Self {
+        Box::new(Self {
             id: desk.number(),
             notes: Notes::default(),
             method,
@@ -85,7 +111,12 @@ impl Record {
             complete: false,
             desk,
             counts,
-        }
+        })
+    }
+
+    /// The call's number, as its answer carries it.
+    pub(super) fn id(&self) -> HeaderValue {
+        HeaderValue::from_str(self.id.as_str()).unwrap_or(HeaderValue::from_static("-"))
     }
 
     /// Keeps what a refusal says to the operator.
@@ -128,35 +159,35 @@ impl Record {
             Some(Fault::Relay) => Level::ERROR,
         };
         self.desk.log.write(level, |line| {
-            line.text("id", self.id.to_str().unwrap_or_default());
-            line.text("method", self.method.as_str());
+            line.text(field!("id"), self.id.as_str());
+            line.text(field!("method"), self.method.as_str());
             self.write_notes(line);
-            line.number("status", self.status.as_u16().into());
+            line.number(field!("status"), self.status.as_u16().into());
             if let Some(bytes) = request_bytes {
-                line.number("request_bytes", bytes);
+                line.number(field!("request_bytes"), bytes);
             }
-            line.number("response_bytes", self.response_bytes);
-            line.flag("complete", self.complete);
+            line.number(field!("response_bytes"), self.response_bytes);
+            line.flag(field!("complete"), self.complete);
             if let Some(upstream) = self.notes.upstream {
-                line.millis("upstream_ms", upstream);
+                line.millis(field!("upstream_ms"), upstream);
             }
-            line.millis("total_ms", total);
-            let told = [("error", self.error), ("cause", self.cause.as_deref())];
-            told.into_iter().for_each(|(name, value)| line.text_if_any(name, value));
+            line.millis(field!("total_ms"), total);
+            line.text_if_any(field!("error"), self.error);
+            line.text_if_any(field!("cause"), self.cause.as_deref());
         });
     }
 
     /// What the stations of the call's journey noted.
     fn write_notes(&self, line: &mut Line<'_>) {
         let notes = &self.notes;
-        line.text("route", notes.route.as_str());
-        line.text_if_any("tenant", notes.tenant.as_deref());
+        line.text(field!("route"), notes.route.as_str());
+        line.text_if_any(field!("tenant"), notes.tenant.as_deref());
         if let Some(key_id) = notes.key_id {
-            line.number("key_id", key_id.0.unsigned_abs());
+            line.number(field!("key_id"), key_id.0.unsigned_abs());
         }
-        line.text_if_any("endpoint", notes.endpoint.as_deref());
-        line.text_if_any("request_id", notes.request_id.as_ref().map(RequestId::as_str));
-        line.text_if_any("account", notes.account.as_ref().map(AccountName::as_str));
+        line.text_if_any(field!("endpoint"), notes.endpoint.as_deref());
+        line.text_if_any(field!("request_id"), notes.request_id.as_ref().map(RequestId::as_str));
+        line.text_if_any(field!("account"), notes.account.as_ref().map(AccountName::as_str));
     }
 }
 
@@ -171,13 +202,13 @@ fn counted(fault: Option<Fault>, status: StatusCode) -> metrics::Fault {
 }
 
 /// An answer's body that writes the call's line when it has ended or is dropped.
-pub struct Recorded {
+pub(super) struct Recorded {
     body: ReplyBody,
-    record: Record,
+    record: Box<Record>,
 }
 
 impl Recorded {
-    pub(super) fn new(body: ReplyBody, status: StatusCode, mut record: Record) -> Self {
+    pub(super) fn new(body: ReplyBody, status: StatusCode, mut record: Box<Record>) -> Self {
         record.status = status;
         record.complete = body.is_end_stream();
         Self { body, record }

@@ -64,19 +64,27 @@ fn checked(host: &str) -> Result<&str, Refusal> {
 
 /// Which of fal's hosts a name stands for (design 3.2). Names that the operator added come first.
 fn role(hosts: &Hosts, host: &str) -> Role {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
-    let listed = |names: &[String]| names.contains(&name);
-    match name.as_str() {
-        _ if listed(&hosts.queue) => Role::Queue,
-        _ if listed(&hosts.run) => Role::Run,
-        _ if listed(&hosts.rest) => Role::Rest,
-        "fal.run" => Role::Run,
-        "rest.fal.ai" | "rest.alpha.fal.ai" => Role::Rest,
-        name if name.starts_with("queue.") => Role::Queue,
-        name if name.starts_with("run.") => Role::Run,
-        _ => Role::Relay,
-    }
+    let name = without_port(host).trim_end_matches('.');
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    let begins_with =
+        |label: &str| name.get(..label.len()).is_some_and(|head| head.eq_ignore_ascii_case(label));
+    let listed = |names: &[String]| names.iter().any(|known| is(known));
+    let roles = [
+        (listed(&hosts.queue), Role::Queue),
+        (listed(&hosts.run), Role::Run),
+        (listed(&hosts.rest), Role::Rest),
+        (is("fal.run"), Role::Run),
+        (is("rest.fal.ai") || is("rest.alpha.fal.ai"), Role::Rest),
+        (begins_with("queue."), Role::Queue),
+        (begins_with("run."), Role::Run),
+    ];
+    roles.into_iter().find(|(meant, _)| *meant).map_or(Role::Relay, |(_, role)| role)
+}
+
+fn without_port(host: &str) -> &str {
+    let colon = memchr::memrchr(b':', host.as_bytes());
+    let port = colon.filter(|colon| host.as_bytes()[colon + 1..].iter().all(u8::is_ascii_digit));
+    port.map_or(host, |colon| &host[..colon])
 }
 
 /// What a trusted proxy says of the request as it came to it.
@@ -166,6 +174,12 @@ mod tests {
             assert!(site(&[("host", bad)], STRANGER).is_err(), "{bad}");
         }
         assert!(site(&[("host", "a"), ("host", "b")], STRANGER).is_err());
+    }
+
+    #[test]
+    fn invariant_7_a_host_has_a_longest_form() {
+        assert!(site(&[("host", &"a".repeat(HOST_MAX_BYTES))], STRANGER).is_ok());
+        assert!(site(&[("host", &"a".repeat(HOST_MAX_BYTES + 1))], STRANGER).is_err());
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl Units {
     /// These units, when they can be.
     pub fn new(units: Decimal) -> Result<Self, MoneyError> {
         match units {
-            units if units.is_sign_negative() && !units.is_zero() => Err(MoneyError::Negative),
+            // Also what is written as -0.
+            units if units.is_zero() => Ok(Self(Decimal::ZERO)),
+            units if units.is_sign_negative() => Err(MoneyError::Negative),
             units if units > MAX => Err(MoneyError::TooLarge(MAX_TEXT)),
             units => Ok(Self(units)),
         }

@@ -8,8 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{MoneyError, plain};
 
+/// Digits after the point: whole nano-dollars.
+pub(super) const DIGITS: u32 = 9;
+
 /// Nano-dollars in a dollar.
-pub(super) const NANOS: i64 = 1_000_000_000;
+const NANOS: i64 = 10_i64.pow(DIGITS);
 
 /// A thousand million dollars: sums of two stay far below what 64 bits hold.
 const MAX_NANOS: i64 = 1_000_000_000 * NANOS;
@@ -35,11 +38,7 @@ impl Usd {
 
     /// Reads `5`, `0.10`: nine digits after the point at most.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
-        let dollars = plain(text)?.normalize();
-        if dollars.scale() > 9 {
-            return Err(MoneyError::TooFine(9));
-        }
-        let nanos = dollars.checked_mul(Decimal::from(NANOS)).and_then(|nanos| nanos.to_i64());
+        let nanos = read_nanos(text)?.and_then(|nanos| i64::try_from(nanos).ok());
         nanos.and_then(Self::from_nanos).ok_or(MoneyError::TooLarge(MAX_TEXT))
     }
 
@@ -61,9 +60,19 @@ impl fmt::Display for Usd {
     }
 }
 
+/// Reads dollars as nano-dollars, not below zero; `None` when there are more than anyone counts.
+pub(super) fn read_nanos(text: &str) -> Result<Option<i128>, MoneyError> {
+    let dollars = plain(text)?.normalize();
+    if dollars.scale() > DIGITS {
+        return Err(MoneyError::TooFine(DIGITS));
+    }
+    Ok(dollars.checked_mul(Decimal::from(NANOS)).and_then(|nanos| nanos.to_i128()))
+}
+
 /// Writes nano-dollars as dollars, with the sign when there is one.
 pub(super) fn write_nanos(nanos: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (whole, fraction) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
+    let (whole, fraction) =
+        (nanos.unsigned_abs() / NANOS.unsigned_abs(), nanos.unsigned_abs() % NANOS.unsigned_abs());
     let digits = format!("{fraction:09}");
     let kept = digits.trim_end_matches('0').len().max(2);
     let sign = if nanos < 0 { "-" } else { "" };

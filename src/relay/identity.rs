@@ -3,44 +3,56 @@
 //! Keys are looked up once and then known by memory. A revision number of the store tells when any key has changed; all
 //! that was known before is then looked up anew, so a revoked key dies within `relay.key_check_ms` everywhere.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{HeaderMap, header};
 use quick_cache::sync::Cache;
 
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::clock::Clock;
-use crate::ids::{KeyId, TenantId};
 use crate::key::{ApiKey, KeyDigest, KeyKind};
 use crate::metrics::{Memory, Worker};
-use crate::store::{KeyRecord, Store};
+use crate::secret::Secret;
+use crate::store::Store;
 
-/// A tenant who has shown a key.
-#[derive(Clone, Debug)]
-pub struct Caller(Arc<KeyRecord>);
+/// The credentials that came last over a connection, and whose they are: the same ones are neither parsed nor digested
+/// again. They are believed as long as what is known by digest, which is until any key changes.
+#[derive(Default)]
+pub struct LastKey(Mutex<Option<Shown>>);
 
-impl Caller {
-    /// Who pays.
-    pub fn tenant_id(&self) -> TenantId {
-        self.0.tenant_id
+struct Shown {
+    credentials: Secret,
+    generation: u64,
+    caller: Caller,
+}
+
+/// The longest credentials that a connection keeps: scheme and key without needless spaces.
+const KEPT_MAX_BYTES: usize = 80;
+
+impl LastKey {
+    fn recall(&self, credentials: &str, generation: u64) -> Option<Caller> {
+        let last = lock(&self.0);
+        let shown = last.as_ref().filter(|shown| shown.generation == generation)?;
+        let known = shown.credentials.expose().as_bytes();
+        verify_slices_are_equal(known, credentials.as_bytes()).is_ok().then(|| shown.caller.clone())
     }
 
-    /// The tenant's name.
-    pub fn tenant(&self) -> &Arc<str> {
-        &self.0.tenant
-    }
-
-    /// With which key.
-    pub fn key_id(&self) -> KeyId {
-        self.0.id
+    fn keep(&self, credentials: &str, generation: u64, caller: &Caller) {
+        if credentials.len() <= KEPT_MAX_BYTES {
+            let credentials = Secret::new(credentials);
+            *lock(&self.0) = Some(Shown { credentials, generation, caller: caller.clone() });
+        }
     }
 }
 
 #[derive(Clone)]
 struct Known {
     generation: u64,
-    record: Option<Arc<KeyRecord>>,
+    caller: Option<Caller>,
 }
 
 /// The keys that were looked up lately, also those that do not exist.
@@ -63,46 +75,80 @@ impl Identities {
     }
 
     /// The caller behind a request, or the one answer for all who are not known.
-    pub(super) async fn identify(&self, headers: &HeaderMap, counts: &Worker) -> Result<Caller, Refusal> {
-        let key = presented(headers)?.ok_or(Refusal::Unauthorized)?;
-        let record = self.record(key.digest(), counts).await?.ok_or(Refusal::Unauthorized)?;
+    pub(super) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        last: &LastKey,
+        address: IpAddr,
+        counts: &Worker,
+    ) -> Result<Caller, Refusal> {
+        let credentials = presented(headers)?.ok_or(Refusal::Unauthorized)?;
+        // Read before the look-up: an answer that was on its way while a key changed is not believed for long.
+        let generation = self.generation.load(Ordering::Acquire);
+        let caller = match last.recall(credentials, generation) {
+            Some(caller) => {
+                counts.looked_up(Memory::Identity, true);
+                caller
+            }
+            None => {
+                let key = key_in(credentials).ok_or(Refusal::Unauthorized)?;
+                let caller = self.caller(key.digest(), generation, counts).await?;
+                let caller = caller.ok_or(Refusal::Unauthorized)?;
+                last.keep(credentials, generation, &caller);
+                caller
+            }
+        };
+        let record = caller.record();
         match record.is_active(self.clock.now()) && record.kind == self.kind {
-            true => Ok(Caller(record)),
+            true if caller.admits(address) => Ok(caller),
+            true => Err(Refusal::SourceNotAllowed),
             false => Err(Refusal::Unauthorized),
         }
     }
 
-    async fn record(&self, digest: KeyDigest, counts: &Worker) -> Result<Option<Arc<KeyRecord>>, Refusal> {
-        // Read before the look-up: an answer that was on its way while a key changed is not believed for long.
-        let generation = self.generation.load(Ordering::Acquire);
+    async fn caller(
+        &self,
+        digest: KeyDigest,
+        generation: u64,
+        counts: &Worker,
+    ) -> Result<Option<Caller>, Refusal> {
         if let Some(known) = self.known.get(&digest)
             && known.generation == generation
         {
             counts.looked_up(Memory::Identity, true);
-            return Ok(known.record);
+            return Ok(known.caller);
         }
         counts.looked_up(Memory::Identity, false);
-        let record = self.store.key_by_digest(digest).await?.map(Arc::new);
-        self.known.insert(digest, Known { generation, record: record.clone() });
-        Ok(record)
+        let caller = self.store.key_by_digest(digest).await?.map(Caller::new);
+        self.known.insert(digest, Known { generation, caller: caller.clone() });
+        Ok(caller)
     }
 }
 
-/// The key in `Authorization`, if there is one that can be a key. Two such fields are nobody's.
-fn presented(headers: &HeaderMap) -> Result<Option<ApiKey>, Refusal> {
+/// What `Authorization` says, if it is text. Two such fields are nobody's.
+fn presented(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Refusal::Malformed("Send one `Authorization` header, not several."));
     }
-    Ok(value.to_str().ok().and_then(credentials).and_then(ApiKey::parse))
+    Ok(value.to_str().ok())
+}
+
+/// The key in these credentials, if it can be one.
+fn key_in(credentials: &str) -> Option<ApiKey> {
+    secret_part(credentials).and_then(ApiKey::parse)
 }
 
 /// What follows the scheme `Bearer` or `Key`, in any case (RFC 9110, 11.1).
-fn credentials(value: &str) -> Option<&str> {
+fn secret_part(value: &str) -> Option<&str> {
     let (scheme, rest) = value.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("key");
     known.then(|| rest.trim())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -112,10 +158,10 @@ mod tests {
     #[test]
     fn both_schemes_are_read_in_any_case() {
         for value in ["Bearer x", "bearer x", "KEY  x ", "key x"] {
-            assert_eq!(credentials(value), Some("x"), "{value}");
+            assert_eq!(secret_part(value), Some("x"), "{value}");
         }
         for value in ["x", "Basic x", "Bearerx", ""] {
-            assert_eq!(credentials(value), None, "{value}");
+            assert_eq!(secret_part(value), None, "{value}");
         }
     }
 }

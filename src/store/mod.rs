@@ -1,74 +1,204 @@
-//! The store: keys and the ledger, in the ledger's verbs. One verb is one transaction, and when a verb that changes
-//! something has answered, the change is on the disk.
+//! The store: who may spend, and the ledger of who spent what, in the ledger's verbs. One verb is one transaction, and
+//! when a verb that changes something has answered, the change is on the disk.
 //!
-//! The trait is defined by its story, `tests/it/store_story.rs`, which runs on every backend.
+//! Three groups of verbs, for three kinds of callers: [`Directory`] for administration and identity, [`Ledger`] for the
+//! journey of a call, [`Books`] for what is asked afterwards. A [`Store`] is all three. They are defined by their
+//! story, `tests/it/store_story`, which runs on every backend.
 
 mod records;
 mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, KeyId, RequestId, TenantId};
+use crate::ids::{AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId};
 use crate::key::KeyDigest;
+use crate::period::Period;
 
-pub use records::{
-    CallKind, CallRecord, CallState, KeyChange, KeyRecord, NewCall, NewKey, OwnedCall, Release, SentCall,
-    Settlement, TenantRecord,
-};
+pub use records::*;
 pub use sqlite::{SqliteStore, Statistics};
 
 /// The answer of a verb, still under way. A verb begins when its answer is first polled; once the store has taken it
 /// up, dropping the answer does not undo it.
 pub type Verb<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Where keys and the ledger are kept.
-pub trait Store: Send + Sync + 'static {
+/// Where everything is kept that must not be lost.
+pub trait Store: Directory + Ledger + Books {
+    /// Whether the store answers and takes writes: it writes, so whoever lets strangers ask must limit how often.
+    fn ping(&self) -> Verb<'_, ()>;
+    /// Tells this relay's calls from another's on the same fal account; drawn when the store was made.
+    fn instance(&self) -> Verb<'_, Arc<str>>;
+}
+
+/// Tenants, groups, keys, operators and budgets. Each change is written to the audit log in its own transaction.
+pub trait Directory: Send + Sync + 'static {
+    /// Makes a tenant. Refused with [`StoreError::NameTaken`].
+    fn create_tenant(&self, tenant: NewTenant, author: Author) -> Verb<'_, TenantRecord>;
+    /// The tenant with this number.
+    fn tenant(&self, id: TenantId) -> Verb<'_, Option<TenantRecord>>;
+    /// The tenant of this name.
+    fn tenant_named(&self, name: String) -> Verb<'_, Option<TenantRecord>>;
+    /// Tenants whose name contains `search`, with a higher number than `after`, in the order in which they were made.
+    fn tenants(&self, search: Option<String>, after: TenantId, limit: u32) -> Verb<'_, Vec<TenantRecord>>;
+    /// Changes a tenant; `None` when there is none.
+    fn change_tenant(
+        &self,
+        id: TenantId,
+        change: TenantChange,
+        author: Author,
+    ) -> Verb<'_, Option<TenantRecord>>;
+    /// Deletes a tenant and its keys, unless calls are open.
+    fn delete_tenant(&self, id: TenantId, author: Author) -> Verb<'_, Deletion>;
+
+    /// Makes a group. Refused with [`StoreError::NameTaken`].
+    fn create_group(&self, group: NewGroup, author: Author) -> Verb<'_, GroupRecord>;
+    /// The group with this number.
+    fn group(&self, id: GroupId) -> Verb<'_, Option<GroupRecord>>;
+    /// The group of this name.
+    fn group_named(&self, name: String) -> Verb<'_, Option<GroupRecord>>;
+    /// Groups with a higher number than `after`, in the order in which they were made.
+    fn groups(&self, search: Option<String>, after: GroupId, limit: u32) -> Verb<'_, Vec<GroupRecord>>;
+    /// Changes a group; `None` when there is none.
+    fn change_group(&self, id: GroupId, change: GroupChange, author: Author)
+    -> Verb<'_, Option<GroupRecord>>;
+    /// Deletes a group, unless keys use it.
+    fn delete_group(&self, id: GroupId, author: Author) -> Verb<'_, Deletion>;
+
     /// Makes a key, and its tenant when no tenant of that name exists.
-    fn create_key(&self, key: NewKey) -> Verb<'_, KeyRecord>;
-    /// The key with this digest, whatever its state.
+    fn create_key(&self, key: NewKey, author: Author) -> Verb<'_, KeyRecord>;
+    /// The key with this digest, whatever its state, unless it is deleted.
     fn key_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<KeyRecord>>;
     /// The key with this number.
     fn key(&self, id: KeyId) -> Verb<'_, Option<KeyRecord>>;
-    /// All keys in the order in which they were made, or those of one tenant.
-    fn keys(&self, tenant: Option<String>) -> Verb<'_, Vec<KeyRecord>>;
-    /// Changes a key; `None` when there is no such key.
-    fn change_key(&self, id: KeyId, change: KeyChange) -> Verb<'_, Option<KeyRecord>>;
-    /// Makes `successor` and ends the key `id` at `ends_at` unless it ends sooner, both or neither; `None`, and nothing
-    /// made, when there is no such key or it is revoked.
-    fn replace_key(&self, id: KeyId, successor: NewKey, ends_at: Timestamp) -> Verb<'_, Option<KeyRecord>>;
-    /// All tenants in the order in which they were made.
-    fn tenants(&self) -> Verb<'_, Vec<TenantRecord>>;
-    /// A number that grows whenever any key or tenant changes, in any process: caches compare it.
-    fn keys_revision(&self) -> Verb<'_, i64>;
+    /// Keys of one tenant or of all whose name contains `search`, with a higher number than `after`, in the order in
+    /// which they were made.
+    fn keys(
+        &self,
+        tenant: Option<TenantId>,
+        search: Option<String>,
+        after: KeyId,
+        limit: u32,
+    ) -> Verb<'_, Vec<KeyRecord>>;
+    /// Changes a key; `None` when there is none.
+    fn change_key(&self, id: KeyId, change: KeyChange, author: Author) -> Verb<'_, Option<KeyRecord>>;
+    /// Makes `successor`, with the old key's group, rules and budgets, and ends the key `id` at `ends_at` unless it ends
+    /// sooner, both or neither; `None`, and nothing made, when there is no such key or it is revoked.
+    fn replace_key(
+        &self,
+        id: KeyId,
+        successor: NewKey,
+        ends_at: Timestamp,
+        author: Author,
+    ) -> Verb<'_, Option<KeyRecord>>;
+    /// Deletes a key, unless calls are open.
+    fn delete_key(&self, id: KeyId, author: Author) -> Verb<'_, Deletion>;
+    /// Makes groups and keys (with their tenants) together, all or nothing. A key whose digest is known already is refused
+    /// with [`StoreError::KeyTaken`].
+    fn import(
+        &self,
+        groups: Vec<NewGroup>,
+        keys: Vec<ImportedKey>,
+        author: Author,
+    ) -> Verb<'_, Vec<KeyRecord>>;
 
-    /// Writes a billable call down before its first byte leaves. State: held.
-    fn hold(&self, call: NewCall) -> Verb<'_, CallId>;
+    /// Sets or, with `None`, lifts the budget of a payer for a period; its meter of now takes the new cap at once.
+    fn set_budget(
+        &self,
+        payer: Payer,
+        period: Period,
+        budget: Option<Budget>,
+        author: Author,
+    ) -> Verb<'_, ()>;
+    /// The budgets of a tenant and of all its keys.
+    fn budgets(&self, tenant: TenantId) -> Verb<'_, Vec<BudgetRecord>>;
+    /// The meters of a payer whose windows contain `at`, those of its tenant too.
+    fn meters(&self, payer: Payer, at: Timestamp) -> Verb<'_, Vec<Meter>>;
+
+    /// Makes an operator.
+    fn create_operator(&self, operator: NewOperator, author: Author) -> Verb<'_, OperatorRecord>;
+    /// The operator with this token.
+    fn operator_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<OperatorRecord>>;
+    /// All operators in the order in which they were made.
+    fn operators(&self) -> Verb<'_, Vec<OperatorRecord>>;
+    /// Ends an operator's token for good; `None` when there is none.
+    fn revoke_operator(&self, id: OperatorId, author: Author) -> Verb<'_, Option<OperatorRecord>>;
+
+    /// Lines of the audit log with a lower number than `before`, the newest first; of one object, or of all.
+    fn audit(
+        &self,
+        object: Option<String>,
+        before: Option<AuditId>,
+        limit: u32,
+    ) -> Verb<'_, Vec<AuditRecord>>;
+
+    /// A number that grows whenever anything changes that decides what a caller may do, in any process: caches compare
+    /// it.
+    fn keys_revision(&self) -> Verb<'_, i64>;
+}
+
+/// The journey of a call.
+pub trait Ledger: Send + Sync + 'static {
+    /// Writes a billable call down and holds its money, before its first byte leaves. State: held. Refused with
+    /// [`StoreError::OverBudget`], and nothing written, when a meter has not enough left.
+    fn hold(&self, call: NewCall) -> Verb<'_, HeldCall>;
     /// fal took a queued call and gave it an id. held | unknown -> sent; saying it again changes nothing. Refused with
     /// [`StoreError::Taken`] when another row of the same account has that id.
     fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()>;
-    /// The call ended and what fal said of it is known. held | sent | unknown -> settled; `false` when the row was
-    /// already closed, which changes nothing. Like the two verbs below it is refused with [`StoreError::State`] only
-    /// when there is no such row.
+    /// The call ended and what fal said of it is known: the charge takes the hold's place in the meters. held | sent |
+    /// unknown -> settled; `false` when the row was already closed, which changes nothing. Like the two verbs below it
+    /// is refused with [`StoreError::State`] only when there is no such row.
     fn settle(&self, id: CallId, settlement: Settlement) -> Verb<'_, bool>;
-    /// Nothing can have been billed: the call was refused or never left. held | unknown -> released; `false` when the
-    /// row had already moved on.
+    /// Nothing can have been billed: the hold is given back. held | sent | unknown -> released; `false` when the row was
+    /// already closed.
     fn release(&self, id: CallId, release: Release) -> Verb<'_, bool>;
-    /// Whether fal took the call is not known; it is never sent again. held -> unknown; `false` as above.
+    /// Whether fal took the call is not known; it is never sent again, and its hold stays. held -> unknown; `false` as
+    /// above.
     fn lose(&self, id: CallId, at: Timestamp) -> Verb<'_, bool>;
     /// Marks every row that a stopped process left in `held` before `before` as unknown, lost at `before`; says how
     /// many. A process that is still draining loses nothing by it: what it has to say of its calls is still taken.
     fn lose_abandoned(&self, before: Timestamp) -> Verb<'_, u64>;
     /// The queued call behind a request id, if this tenant made it.
     fn owned(&self, tenant: TenantId, request_id: RequestId) -> Verb<'_, Option<OwnedCall>>;
+    /// Calls that are not closed, with a higher number than `after`, oldest first.
+    fn open_calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<OpenCall>>;
+}
+
+/// What is asked of the ledger afterwards, its corrections, and the price list.
+pub trait Books: Send + Sync + 'static {
     /// One row of the ledger.
     fn call(&self, id: CallId) -> Verb<'_, Option<CallRecord>>;
-    /// Rows with a higher number than `after`, oldest first, `limit` at most: the ledger is read in pages.
-    fn calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<CallRecord>>;
+    /// Rows with a higher number than `after`, oldest first, `limit` at most: the ledger is exported in pages.
+    fn calls(&self, filter: CallFilter, after: CallId, limit: u32) -> Verb<'_, Vec<CallRecord>>;
+    /// Rows with a lower number than `before`, newest first, `limit` at most: the ledger is searched in pages.
+    fn search(&self, filter: CallFilter, before: Option<CallId>, limit: u32) -> Verb<'_, Vec<CallRecord>>;
+    /// Closed calls whose cost is not known, with a higher number than `after`, oldest first.
+    fn unpriced_calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<OpenCall>>;
+    /// Later truth: from now on the call costs this. The difference goes to the meters and the usage of the call's day; a
+    /// hold that was kept is given back. `None`, and nothing written, when there is no such row, it is still open, or it
+    /// says so already.
+    fn adjust(&self, adjustment: NewAdjustment, author: Author) -> Verb<'_, Option<AdjustmentRecord>>;
+    /// The corrections of a call, oldest first.
+    fn adjustments(&self, call: CallId) -> Verb<'_, Vec<AdjustmentRecord>>;
+    /// Sums over settled calls.
+    fn usage(&self, filter: UsageFilter) -> Verb<'_, Vec<UsageRecord>>;
+    /// The units that were billed lately, newest first, of `limit` calls at most: where estimates begin after a start.
+    fn billed_units(&self, limit: u32) -> Verb<'_, Vec<BilledUnits>>;
 
-    /// Whether the store answers and takes writes: it writes, so whoever lets strangers ask must limit how often.
-    fn ping(&self) -> Verb<'_, ()>;
+    /// The prices in force.
+    fn prices(&self) -> Verb<'_, PriceList>;
+    /// A number that grows whenever prices change.
+    fn prices_revision(&self) -> Verb<'_, i64>;
+    /// Takes a whole list from fal and writes down what changed. A list without changes makes a version too: it says that
+    /// the prices were still right.
+    fn save_prices(&self, list: NewPriceList, author: Author) -> Verb<'_, PriceVersion>;
+    /// Versions of the list, newest first.
+    fn price_versions(&self, limit: u32) -> Verb<'_, Vec<PriceVersion>>;
+    /// What changed after the version `after`, by version and endpoint.
+    fn price_changes(&self, after: i64, limit: u32) -> Verb<'_, Vec<PriceChange>>;
+    /// Sets the operator's own price for a pattern, or lifts it.
+    fn override_price(&self, pattern: String, price: Option<PriceOverride>, author: Author) -> Verb<'_, ()>;
 }
 
 /// Why the store did not do what was asked.
@@ -98,6 +228,21 @@ pub enum StoreError {
     /// Another row of the same account has that request id.
     #[error("request id {0} is already in the ledger")]
     Taken(RequestId),
+    /// A budget has not enough left; nothing was written.
+    #[error("the {} budget has {} left of {}", .0.period.as_str(), .0.left, .0.limit)]
+    OverBudget(Box<Spent>),
+    /// Somebody has that name.
+    #[error("there is already one named `{0}`")]
+    NameTaken(String),
+    /// A key or an operator's token is known already, or comes twice in an import.
+    #[error("the key that ends in {0} is known already")]
+    KeyTaken(String),
+    /// A change names something that is not there.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// What was asked cannot be told from what is kept.
+    #[error("{0}")]
+    Unanswerable(&'static str),
     /// No row has that number, or it is not in a state from which the verb may move it.
     #[error("call {0} is not in a state that allows this")]
     State(CallId),

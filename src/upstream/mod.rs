@@ -16,10 +16,10 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 
 use body::AnswerLimits;
-pub use body::{BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
+pub use body::{Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
 use connect::Connector;
 pub use error::UpstreamError;
 pub use failfast::{ConnectionCounts, Shared};
@@ -145,7 +145,9 @@ impl Upstream {
         self.check(outgoing.host)?;
         let (host, pool) = (outgoing.host, self.pool(outgoing.host));
         let health = self.shared.health(host);
-        let sent = self.send_in_time(pool, account, outgoing).await;
+        let progress = outgoing.body.progress();
+        let request = compose(&pool.connector.origin, account, outgoing)?;
+        let sent = self.send_in_time(pool, request, &progress, self.head_timeout(host)).await;
         match &sent {
             Ok(_) => health.answered(),
             Err(error) if error.is_of_host() && health.failed() => self.bring_back(host),
@@ -157,15 +159,14 @@ impl Upstream {
     async fn send_in_time(
         &self,
         pool: &Arc<Pool>,
-        account: &Account,
-        outgoing: Outgoing,
+        request: Box<Request<RequestBody>>,
+        progress: &BodyProgress,
+        head_timeout: Duration,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let head_timeout = self.head_timeout(outgoing.host);
-        let progress = outgoing.body.progress();
-        let request = compose(&pool.connector.origin, account, outgoing)?;
         let counts = &pool.connector.counts;
         tokio::select! {
-            answered = exchange(pool, request, &progress) => {
+            biased;
+            answered = exchange(pool, request, progress) => {
                 let (response, lease) = answered.inspect_err(|error| counts.failed(error.into()))?;
                 let limits = AnswerLimits { idle: self.body_idle, whole: self.queue_head_timeout };
                 Ok(response.map(|body| ResponseBody::new(body, lease, limits, self.clock.clone())))
@@ -174,7 +175,7 @@ impl Upstream {
                 counts.failed(metrics::Failure::Garbage);
                 Err(pool.connector.origin.garbage("it never comes to its answer"))
             }
-            () = self.silence(&progress, head_timeout) => {
+            () = self.silence(progress, head_timeout) => {
                 // Whatever has gone silent, the calls to come shall not stand in the same line.
                 pool.forget();
                 counts.failed(metrics::Failure::Timeout);
@@ -228,18 +229,18 @@ impl Upstream {
     }
 }
 
-/// The request as fal will see it, except for what depends on the connection's version.
+/// The request as fal will see it, except for what depends on the connection's version. Boxed: it is handed on several
+/// times until hyper has it, and is hundreds of bytes.
 fn compose(
     origin: &Origin,
     account: &Account,
     outgoing: Outgoing,
-) -> Result<Request<RequestBody>, UpstreamError> {
+) -> Result<Box<Request<RequestBody>>, UpstreamError> {
     use http_body::Body as _;
-    let target =
-        origin.target(&outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
+    let target = origin.target(outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
     let progress = outgoing.body.progress();
     let bodiless = outgoing.body.is_end_stream() && outgoing.method != Method::GET;
-    let mut request = Request::new(outgoing.body);
+    let mut request = Box::new(Request::new(outgoing.body));
     *request.method_mut() = outgoing.method;
     *request.uri_mut() = target.into();
     *request.headers_mut() = outgoing.headers;
@@ -248,7 +249,7 @@ fn compose(
         // hyper names no length for an empty body, and some servers answer 411 to that.
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    hyper::ext::on_informational(&mut request, move |_| progress.informed());
+    hyper::ext::on_informational(&mut *request, move |_| progress.informed());
     Ok(request)
 }
 
@@ -257,7 +258,7 @@ const STALE_MAX: usize = 3;
 
 async fn exchange(
     pool: &Arc<Pool>,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     progress: &BodyProgress,
 ) -> Result<(Response<hyper::body::Incoming>, Lease), UpstreamError> {
     for attempt in 0.. {
@@ -267,34 +268,25 @@ async fn exchange(
             Some(lease) => lease,
             None => pool.open().await?,
         };
-        request = addressed(&pool.connector.origin, request, &lease)?;
+        let origin = &pool.connector.origin;
+        origin.address(&mut request, lease.version()).map_err(|error| UpstreamError::unsendable(&error))?;
         request = match lease.send(request).await {
             Attempt::Answered(response) => {
                 return match answer::fault(&response) {
                     None => Ok((response, lease)),
                     // The lease is dropped with it: nothing more is read from this connection.
-                    Some(fault) => Err(pool.connector.origin.garbage(fault)),
+                    Some(fault) => Err(origin.garbage(fault)),
                 };
             }
-            Attempt::Failed(error) => return Err(explain(&pool.connector.origin, &error, progress)),
+            Attempt::Failed(error) => return Err(explain(origin, &error, progress)),
             Attempt::Unsent(_) if fresh => break,
-            Attempt::Unsent(request) => *request,
+            Attempt::Unsent(request) => request,
         };
     }
     Err(UpstreamError::Connect {
         host: pool.connector.origin.name().to_owned(),
         reason: "the connection closed before the request left".into(),
     })
-}
-
-fn addressed(
-    origin: &Origin,
-    request: Request<RequestBody>,
-    lease: &Lease,
-) -> Result<Request<RequestBody>, UpstreamError> {
-    let (mut parts, body): (request::Parts, RequestBody) = request.into_parts();
-    origin.address(&mut parts, lease.version()).map_err(|error| UpstreamError::unsendable(&error))?;
-    Ok(Request::from_parts(parts, body))
 }
 
 /// Says whose fault a broken exchange is: the tenant's body first, then fal's answer, then the connection.

@@ -1,6 +1,6 @@
 //! One of fal's hosts: where it is, and how a request names it.
 
-use http::{HeaderValue, Uri, Version, header, request, uri};
+use http::{HeaderValue, Request, Uri, Version, header, uri};
 use url::Url;
 
 use super::error::UpstreamError;
@@ -53,23 +53,30 @@ impl Origin {
     }
 
     /// Puts the host's prefix before a path.
-    pub(super) fn target(&self, path_and_query: &str) -> Result<uri::PathAndQuery, http::Error> {
-        Ok(uri::PathAndQuery::try_from([self.prefix.as_str(), path_and_query].concat())?)
+    pub(super) fn target(&self, mut path_and_query: String) -> Result<uri::PathAndQuery, http::Error> {
+        path_and_query.insert_str(0, &self.prefix);
+        Ok(uri::PathAndQuery::try_from(path_and_query)?)
     }
 
     /// Writes the target in the form of the connection's version: HTTP/1 names the host in a field, HTTP/2 in the URI.
-    pub(super) fn address(&self, parts: &mut request::Parts, version: Version) -> Result<(), http::Error> {
-        let mut uri = uri::Parts::default();
-        uri.path_and_query = parts.uri.path_and_query().cloned();
+    pub(super) fn address<B>(&self, request: &mut Request<B>, version: Version) -> Result<(), http::Error> {
+        *request.version_mut() = version;
+        let path_and_query = request.uri().path_and_query();
         if version == Version::HTTP_2 {
+            let mut uri = uri::Parts::default();
+            uri.path_and_query = path_and_query.cloned();
             uri.scheme = Some(if self.secure { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
             uri.authority = Some(self.authority.clone());
-            parts.headers.remove(header::HOST);
+            *request.uri_mut() = Uri::from_parts(uri)?;
+            request.headers_mut().remove(header::HOST);
         } else {
-            parts.headers.insert(header::HOST, self.host_header.clone());
+            if let Some(path_and_query) = path_and_query
+                && request.uri().authority().is_some()
+            {
+                *request.uri_mut() = path_and_query.clone().into();
+            }
+            request.headers_mut().insert(header::HOST, self.host_header.clone());
         }
-        parts.version = version;
-        parts.uri = Uri::from_parts(uri)?;
         Ok(())
     }
 }
@@ -82,7 +89,7 @@ mod tests {
     fn an_origin_keeps_its_prefix_and_names_its_port_only_when_it_must() {
         let origin = Origin::parse("http://127.0.0.1:9001/queue/").unwrap();
         assert_eq!((origin.secure, origin.port, origin.name()), (false, 9001, "127.0.0.1:9001"));
-        assert_eq!(origin.target("/a/b?c=1").unwrap(), "/queue/a/b?c=1");
+        assert_eq!(origin.target("/a/b?c=1".to_owned()).unwrap(), "/queue/a/b?c=1");
         assert_eq!(Origin::parse("https://queue.fal.run").unwrap().name(), "queue.fal.run");
         assert_eq!(Origin::parse("http://[::1]:80").unwrap().host, "::1");
     }

@@ -88,14 +88,13 @@ impl Pool {
     }
 
     async fn ask(&self) -> bool {
-        let Ok(target) = self.connector.origin.target("/") else { return false };
+        let Ok(target) = self.connector.origin.target("/".to_owned()) else { return false };
         let Ok(mut sender) = self.connector.connect().await else { return false };
-        let (mut parts, ()) = Request::new(()).into_parts();
-        (parts.method, parts.uri) = (Method::HEAD, target.into());
-        if self.connector.origin.address(&mut parts, sender.version()).is_err() {
+        let mut request = Box::new(Request::new(RequestBody::empty(&*self.clock)));
+        (*request.method_mut(), *request.uri_mut()) = (Method::HEAD, target.into());
+        if self.connector.origin.address(&mut request, sender.version()).is_err() {
             return false;
         }
-        let request = Request::from_parts(parts, RequestBody::empty(self.clock.clone()));
         matches!(sender.send(request).await, Attempt::Answered(_))
     }
 
@@ -167,10 +166,10 @@ impl Sender {
     }
 
     /// Sends the request; hyper says whether one that failed had begun to leave.
-    async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+    async fn send(&mut self, request: Box<Request<RequestBody>>) -> Attempt {
         let sent = match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
-            Self::Http2 { sender, .. } => sender.try_send_request(request).await,
+            Self::Http1(sender) => sender.try_send_request(*request).await,
+            Self::Http2 { sender, .. } => sender.try_send_request(*request).await,
         };
         match sent {
             Ok(response) => Attempt::Answered(response),
@@ -187,10 +186,10 @@ impl Lease {
         self.sender.as_ref().map_or(Version::HTTP_11, Sender::version)
     }
 
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Attempt {
+    pub(super) async fn send(&mut self, request: Box<Request<RequestBody>>) -> Attempt {
         match &mut self.sender {
             Some(sender) => sender.send(request).await,
-            None => Attempt::Unsent(Box::new(request)),
+            None => Attempt::Unsent(request),
         }
     }
 
@@ -218,4 +217,59 @@ impl Drop for Lease {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::upstream::exchange;
+    use crate::upstream::origin::Origin;
+
+    /// A pool before a host that listens, with idle connections that all look well.
+    fn pool(address: &str) -> Arc<Pool> {
+        let connector = Connector {
+            origin: Origin::parse(address).unwrap(),
+            tls: None,
+            timeout: Duration::from_secs(60),
+            loopback_only: true,
+            shared: Arc::default(),
+            counts: Arc::default(),
+        };
+        Pool::new(connector, 64, Duration::from_secs(60), Arc::new(SystemClock::new()))
+    }
+
+    #[tokio::test]
+    async fn invariant_7_no_more_than_a_few_dead_connections_are_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = pool(&format!("http://{}", listener.local_addr().unwrap()));
+        let mut idle = Vec::new();
+        for _ in 0..10 {
+            let (near, far) = tokio::io::duplex(1024);
+            let (sender, connection) = http1::handshake(TokioIo::new(near)).await.unwrap();
+            let mut connection = Box::pin(connection);
+            assert!(poll!(&mut connection).is_pending());
+            pool.keep(sender);
+            idle.push((connection, far));
+        }
+        let body = RequestBody::empty(pool.clock.clone());
+        let progress = body.progress();
+        let mut call = Box::pin(exchange(&pool, Request::new(body), &progress));
+        // Each dies as the call is given to it; then none is trusted any more.
+        for left in (7..10).rev() {
+            assert!(poll!(&mut call).is_pending());
+            assert_eq!(lock(&pool.idle).len(), left);
+            idle.truncate(left);
+        }
+        tokio::select! {
+            biased;
+            _ = call => panic!("nobody has answered"),
+            accepted = listener.accept() => drop(accepted.unwrap()),
+        }
+        assert_eq!(lock(&pool.idle).len(), 7);
+    }
 }

@@ -108,7 +108,7 @@ fn judge(base: &[u8], value: &[u8]) -> Verdict {
     match value.get(..base.len()) {
         // As fal writes it: nothing is escaped, and slices are compared many bytes at a time.
         Some(head) if head == base => judge_end(value, Prefix { len: base.len(), escaped: false }),
-        Some(head) if !head.contains(&b'\\') => Verdict::Foreign,
+        Some(head) if memchr::memchr(b'\\', head).is_none() => Verdict::Foreign,
         _ => judge_escaped(base, value),
     }
 }

@@ -3,12 +3,19 @@
 //! One thread owns the write connection and lets all verbs that wait share one disk flush (`writer`); a few threads
 //! read beside it (`reader`). Other processes may open the same file at the same time, as the command line does.
 
+mod audit;
+mod books;
+mod calls;
 mod columns;
-mod keys;
+mod directory;
 mod ledger;
+mod meta;
+mod meters;
 mod open;
 mod reader;
+mod rows;
 mod session;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -19,15 +26,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Timestamp;
-use crate::ids::{CallId, KeyId, RequestId, TenantId};
-use crate::key::KeyDigest;
 use crate::metrics::StoreCounts;
 
-use super::{
-    CallRecord, KeyChange, KeyRecord, NewCall, NewKey, OwnedCall, Release, SentCall, Settings, Settlement,
-    Store, StoreError, TenantRecord, Verb,
-};
+use super::{Settings, Store, StoreError, Verb};
 use session::Session;
 
 /// Verbs that may wait for the writer before those who bring more must wait themselves. Twice the usual batch, so
@@ -134,76 +135,12 @@ impl std::fmt::Debug for SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn create_key(&self, key: NewKey) -> Verb<'_, KeyRecord> {
-        self.write(move |session| keys::create(session, &key))
-    }
-
-    fn key_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<KeyRecord>> {
-        self.read(move |session| keys::by_digest(session, digest))
-    }
-
-    fn key(&self, id: KeyId) -> Verb<'_, Option<KeyRecord>> {
-        self.read(move |session| keys::by_id(session, id))
-    }
-
-    fn keys(&self, tenant: Option<String>) -> Verb<'_, Vec<KeyRecord>> {
-        self.read(move |session| keys::all(session, tenant.as_deref()))
-    }
-
-    fn change_key(&self, id: KeyId, change: KeyChange) -> Verb<'_, Option<KeyRecord>> {
-        self.write(move |session| keys::change(session, id, &change))
-    }
-
-    fn replace_key(&self, id: KeyId, successor: NewKey, ends_at: Timestamp) -> Verb<'_, Option<KeyRecord>> {
-        self.write(move |session| keys::replace(session, id, &successor, ends_at))
-    }
-
-    fn tenants(&self) -> Verb<'_, Vec<TenantRecord>> {
-        self.read(keys::tenants)
-    }
-
-    fn keys_revision(&self) -> Verb<'_, i64> {
-        self.read(keys::revision)
-    }
-
-    fn hold(&self, call: NewCall) -> Verb<'_, CallId> {
-        self.write(move |session| ledger::hold(session, &call))
-    }
-
-    fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()> {
-        self.write(move |session| ledger::sent(session, id, &sent))
-    }
-
-    fn settle(&self, id: CallId, settlement: Settlement) -> Verb<'_, bool> {
-        self.write(move |session| ledger::settle(session, id, &settlement))
-    }
-
-    fn release(&self, id: CallId, release: Release) -> Verb<'_, bool> {
-        self.write(move |session| ledger::release(session, id, &release))
-    }
-
-    fn lose(&self, id: CallId, at: Timestamp) -> Verb<'_, bool> {
-        self.write(move |session| ledger::lose(session, id, at))
-    }
-
-    fn lose_abandoned(&self, before: Timestamp) -> Verb<'_, u64> {
-        self.write(move |session| ledger::lose_abandoned(session, before))
-    }
-
-    fn owned(&self, tenant: TenantId, request_id: RequestId) -> Verb<'_, Option<OwnedCall>> {
-        self.read(move |session| ledger::owned(session, tenant, &request_id))
-    }
-
-    fn call(&self, id: CallId) -> Verb<'_, Option<CallRecord>> {
-        self.read(move |session| ledger::by_id(session, id))
-    }
-
-    fn calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<CallRecord>> {
-        self.read(move |session| ledger::page(session, after, limit))
-    }
-
     fn ping(&self) -> Verb<'_, ()> {
-        self.write(ledger::ping)
+        self.write(meta::ping)
+    }
+
+    fn instance(&self) -> Verb<'_, Arc<str>> {
+        self.read(meta::instance)
     }
 }
 

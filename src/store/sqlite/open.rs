@@ -22,7 +22,7 @@ const KNOWN_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Room for every statement of this store, so that each is prepared once per connection.
-const PREPARED_STATEMENTS: usize = 64;
+const PREPARED_STATEMENTS: usize = 128;
 
 /// Durable before answered: `FULL` flushes at every commit, and where a plain flush stops at the drive's cache
 /// (macOS), `fullfsync` goes through it. After a burst the log is cut back to 64 MiB.

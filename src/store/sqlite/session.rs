@@ -49,6 +49,17 @@ impl<'a> Session<'a> {
         self.executed.add(1);
         self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
     }
+
+    /// All rows of a statement that was put together for one question; it is not kept prepared.
+    pub(super) fn composed<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.executed.add(1);
+        self.connection.prepare(sql)?.query_map(params, read)?.collect()
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -1,83 +1,16 @@
-//! What goes into the store's verbs and what comes out.
+//! Rows of the ledger, and the steps of a call's life.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountName, CallId, KeyId, RequestId, TenantId};
-use crate::key::{KeyDigest, KeyKind};
+use crate::ids::{AccountName, CallId, GroupId, KeyId, LeaseId, RequestId, TenantId};
+use crate::money::{Delta, Multiplier, UnitPrice, Usd};
+use crate::period::{Period, Window};
+use crate::pricing::Basis;
 
-/// A key about to be made. The key itself stays with the caller; the store sees its digest.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// The tenant's name; the tenant is made when there is none.
-    pub tenant: String,
-    /// A name for people.
-    pub name: String,
-    /// What it may be used for.
-    pub kind: KeyKind,
-    /// The SHA-256 of the whole key.
-    pub digest: KeyDigest,
-    /// The last four characters, for lists.
-    pub last_four: String,
-    /// When it stops working, if ever.
-    pub expires_at: Option<Timestamp>,
-    /// Now.
-    pub created_at: Timestamp,
-}
-
-/// A key as the store knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct KeyRecord {
-    /// Its number.
-    pub id: KeyId,
-    /// The tenant it belongs to.
-    pub tenant_id: TenantId,
-    /// That tenant's name.
-    pub tenant: Arc<str>,
-    /// A name for people.
-    pub name: String,
-    /// What it may be used for.
-    pub kind: KeyKind,
-    /// The last four characters.
-    pub last_four: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it stops working, if ever.
-    pub expires_at: Option<Timestamp>,
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<Timestamp>,
-}
-
-impl KeyRecord {
-    /// Whether the key opens anything at `now`.
-    pub fn is_active(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
-    }
-}
-
-/// What changes in a key, all in one transaction; what is `None` stays.
-#[derive(Clone, Debug, Default)]
-pub struct KeyChange {
-    /// Another name.
-    pub name: Option<String>,
-    /// Another end, or `Some(None)` for no end.
-    pub expires_at: Option<Option<Timestamp>>,
-    /// Ends it for good. Revoking a revoked key keeps the first moment.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A tenant as the store knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TenantRecord {
-    /// Its number.
-    pub id: TenantId,
-    /// Its name, unique.
-    pub name: Arc<str>,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
+use super::directory::Payer;
 
 /// How a billable call travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -118,8 +51,68 @@ pub struct NewCall {
     pub endpoint: Arc<str>,
     /// How it travels.
     pub kind: CallKind,
+    /// Its place among the jobs in flight.
+    pub lease: LeaseId,
+    /// The tenant's own tags, `k=v,k=v`.
+    pub tags: Option<Arc<str>>,
+    /// The price, frozen.
+    pub terms: Terms,
+    /// What is held until the cost is known.
+    pub hold: Usd,
+    /// How that was found, in a word.
+    pub hold_basis: &'static str,
+    /// The windows of now of the caller's budgets: meters that are not there yet are opened.
+    pub windows: Vec<MeterWindow>,
     /// Now.
     pub held_at: Timestamp,
+}
+
+/// The price of a call, frozen when it was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Terms {
+    /// fal's price of a unit; `None` when it was not known.
+    pub unit_price: Option<UnitPrice>,
+    /// What a unit is.
+    pub unit: Option<Arc<str>>,
+    /// What the tenant pays for each dollar at fal.
+    pub multiplier: Multiplier,
+    /// The version of the price list.
+    pub price_version: Option<i64>,
+}
+
+/// A budget's window of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterWindow {
+    /// Whether it is the key's budget or the tenant's.
+    pub of_key: bool,
+    /// The budget's period.
+    pub period: Period,
+    /// From when to when.
+    pub window: Window,
+}
+
+/// A call that is written down, its money held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCall {
+    /// Its row.
+    pub id: CallId,
+    /// The budgets that it brought past the point where somebody is told, each once in a window.
+    pub told: Vec<Spent>,
+}
+
+/// How far a budget is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// Whose budget.
+    pub payer: Payer,
+    /// Of which period.
+    pub period: Period,
+    /// The cap.
+    pub limit: Usd,
+    /// What is left of it, holds counted as spent.
+    pub left: Usd,
+    /// When the next window begins; `None` for a budget of all time.
+    pub resets_at: Option<Timestamp>,
 }
 
 /// What is known once fal took a queued call.
@@ -144,8 +137,21 @@ pub struct Settlement {
     pub status: u16,
     /// `x-fal-billable-units` as fal wrote it; `None` is unknown, never zero.
     pub billable_units: Option<String>,
+    /// What it costs; `None` is unknown, never zero, and the hold stays.
+    pub cost: Option<Cost>,
     /// Now.
     pub settled_at: Timestamp,
+}
+
+/// What a call costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// What fal bills.
+    pub cost: Usd,
+    /// What the tenant pays.
+    pub charge: Usd,
+    /// How it is known.
+    pub basis: Basis,
 }
 
 /// Why nothing can have been billed.
@@ -153,6 +159,8 @@ pub struct Settlement {
 pub struct Release {
     /// The status of fal's refusal, when fal was reached.
     pub status: Option<u16>,
+    /// Why, in a word.
+    pub reason: &'static str,
     /// Now.
     pub released_at: Timestamp,
 }
@@ -207,6 +215,33 @@ pub struct OwnedCall {
     pub app_base: Arc<str>,
     /// Whether the row is closed.
     pub closed: bool,
+    /// Its place among the jobs in flight.
+    pub lease: LeaseId,
+    /// Its price.
+    pub terms: Terms,
+    /// What it costs its tenant, once that is known; corrections included.
+    pub charge: Option<(Usd, Basis)>,
+}
+
+/// A call that is not closed, or closed with a cost that is not known: the watch and the sweep go through these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of a CallRecord")]
+pub struct OpenCall {
+    pub id: CallId,
+    pub tenant_id: TenantId,
+    pub key_id: KeyId,
+    /// The key's group of today.
+    pub group_id: GroupId,
+    pub account: AccountName,
+    pub endpoint: Arc<str>,
+    pub kind: CallKind,
+    pub state: CallState,
+    pub lease: LeaseId,
+    pub request_id: Option<RequestId>,
+    pub app_base: Option<Arc<str>>,
+    pub terms: Terms,
+    pub held_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
 }
 
 /// A row of the ledger, whole.
@@ -226,7 +261,20 @@ pub struct CallRecord {
     pub body_sha256: Option<String>,
     pub body_bytes: Option<u64>,
     pub status: Option<u16>,
+    pub reason: Option<String>,
+    pub tags: Option<Arc<str>>,
+    pub terms: Terms,
+    pub hold_usd: Usd,
+    pub hold_basis: String,
+    pub hold_open: bool,
     pub billable_units: Option<String>,
+    /// What fal bills, corrections included; `None` is unknown.
+    pub cost_usd: Option<Delta>,
+    /// What the tenant pays, corrections included; `None` is unknown.
+    pub charge_usd: Option<Delta>,
+    pub cost_basis: Option<Basis>,
+    /// The part of `charge_usd` that corrections brought.
+    pub adjusted_usd: Option<Delta>,
     pub held_at: Timestamp,
     pub sent_at: Option<Timestamp>,
     pub settled_at: Option<Timestamp>,

@@ -1,0 +1,9 @@
+//! What goes into the store's verbs and what comes out.
+
+mod books;
+mod directory;
+mod ledger;
+
+pub use books::*;
+pub use directory::*;
+pub use ledger::*;

@@ -1,0 +1,75 @@
+//! The steps of a row that is open.
+
+use rusqlite::named_params;
+
+use crate::clock::Timestamp;
+use crate::ids::CallId;
+use crate::store::sqlite::meters;
+use crate::store::sqlite::session::{Session, is_duplicate};
+use crate::store::{HeldCall, NewCall, SentCall, StoreError};
+
+use super::lookup;
+
+/// Two statements for a caller without budgets. The row comes first: a meter that is opened on the way adds it up.
+pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, StoreError> {
+    let id = CallId(session.insert(
+        "INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, lease, tags, unit_price, unit, multiplier,
+                            price_version, hold_nano, hold_basis, held_at)
+         VALUES (:tenant, :key, :account, :endpoint, :kind, :lease, :tags, :unit_price, :unit, :multiplier,
+                 :price_version, :hold, :hold_basis, :held_at)",
+        named_params! {
+            ":tenant": call.tenant_id,
+            ":key": call.key_id,
+            ":account": call.account,
+            ":endpoint": call.endpoint,
+            ":kind": call.kind,
+            ":lease": call.lease,
+            ":tags": call.tags,
+            ":unit_price": call.terms.unit_price,
+            ":unit": call.terms.unit,
+            ":multiplier": call.terms.multiplier,
+            ":price_version": call.terms.price_version,
+            ":hold": call.hold,
+            ":hold_basis": call.hold_basis,
+            ":held_at": call.held_at,
+        },
+    )?);
+    Ok(HeldCall { id, told: meters::hold(session, call)? })
+}
+
+pub(super) fn sent(session: &Session<'_>, id: CallId, sent: &SentCall) -> Result<(), StoreError> {
+    let body_bytes = i64::try_from(sent.body_bytes).unwrap_or(i64::MAX);
+    let changed = session.execute(
+        "UPDATE calls SET state = 'sent', request_id = ?2, app_base = ?3, body_sha256 = ?4, body_bytes = ?5,
+                          sent_at = ?6
+         WHERE id = ?1 AND (state = 'held' OR state = 'unknown')",
+        (id, &sent.request_id, &sent.app_base, sent.body_sha256, body_bytes, sent.sent_at),
+    );
+    let said = "SELECT 1 FROM calls WHERE id = ?1 AND state = 'sent' AND request_id = ?2";
+    match changed {
+        Ok(0) if session.first(said, (id, &sent.request_id), |_| Ok(()))?.is_some() => Ok(()),
+        Ok(0) => Err(StoreError::State(id)),
+        Ok(_) => Ok(()),
+        Err(error) if is_duplicate(&error) => Err(StoreError::Taken(sent.request_id.clone())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn lose(session: &Session<'_>, id: CallId, at: Timestamp) -> Result<bool, StoreError> {
+    let changed = session.execute(
+        "UPDATE calls SET state = 'unknown', lost_at = ?2 WHERE id = ?1 AND state = 'held'",
+        (id, at),
+    )?;
+    match changed {
+        0 => lookup::require(session, id).map(|()| false),
+        _ => Ok(true),
+    }
+}
+
+pub(super) fn lose_abandoned(session: &Session<'_>, before: Timestamp) -> Result<u64, StoreError> {
+    let changed = session.execute(
+        "UPDATE calls SET state = 'unknown', lost_at = ?1 WHERE open = 1 AND state = 'held' AND held_at < ?1",
+        (before,),
+    )?;
+    Ok(changed as u64)
+}
