@@ -69,9 +69,9 @@ pub(super) fn record(row: &Row<'_>) -> Result<CallRecord, StoreError> {
 macro_rules! select_open_calls {
     ($rest:literal) => {
         concat!(
-            "SELECT id, unit_price, unit, multiplier, price_version, tenant_id, key_id, account, endpoint, kind, state,
-                    request_id, app_base, held_at, sent_at
-             FROM calls ",
+            "SELECT calls.id, unit_price, unit, multiplier, price_version, calls.tenant_id, key_id, account, endpoint,
+                    calls.kind, state, request_id, app_base, held_at, sent_at, lease, keys.group_id
+             FROM calls CROSS JOIN keys ON keys.id = calls.key_id ",
             $rest
         )
     };
@@ -95,6 +95,8 @@ pub(super) fn open_call(row: &Row<'_>) -> Result<OpenCall, StoreError> {
             app_base: row.get(12)?,
             held_at: row.get(13)?,
             sent_at: row.get(14)?,
+            lease: row.get(15)?,
+            group_id: row.get(16)?,
         })
     })
 }

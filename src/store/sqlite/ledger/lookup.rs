@@ -21,7 +21,7 @@ pub(super) fn owned(
     request_id: &RequestId,
 ) -> Result<Option<OwnedCall>, StoreError> {
     let sql = "SELECT id, unit_price, unit, multiplier, price_version, account, endpoint, app_base, state,
-                      charge_nano, adjusted_charge_nano, cost_basis
+                      charge_nano, adjusted_charge_nano, cost_basis, lease
                FROM calls WHERE request_id = ?1 AND tenant_id = ?2 ORDER BY id LIMIT 1";
     rows::one(session, sql, (request_id, tenant), owned_call)
 }
@@ -37,6 +37,7 @@ fn owned_call(row: &Row<'_>) -> Result<OwnedCall, StoreError> {
             endpoint: row.get(6)?,
             app_base: row.get(7)?,
             closed: row.get::<_, CallState>(8)?.is_closed(),
+            lease: row.get(12)?,
             charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
         })
     })
@@ -47,6 +48,6 @@ pub(super) fn open_calls(
     after: CallId,
     limit: u32,
 ) -> Result<Vec<OpenCall>, StoreError> {
-    let sql = select_open_calls!("WHERE open = 1 AND id > ?1 ORDER BY id LIMIT ?2");
+    let sql = select_open_calls!("WHERE open = 1 AND calls.id > ?1 ORDER BY calls.id LIMIT ?2");
     rows::many(session, sql, (after, limit), calls::open_call)
 }
