@@ -10,7 +10,7 @@ mod sqlite;
 use std::future::Future;
 
 use fal_relay::clock::Timestamp;
-use fal_relay::ids::{AccountName, GroupId, KeyId, OperatorId, TenantId};
+use fal_relay::ids::{AccountName, GroupId, KeyId, LeaseId, OperatorId, TenantId};
 use fal_relay::key::{ApiKey, KeyKind};
 use fal_relay::money::{Multiplier, Usd};
 use fal_relay::random::Random;
