@@ -30,14 +30,18 @@ numbered! {
     KeyId
 }
 numbered! {
+    /// A group: keys, of one tenant or of several, that share prices, endpoints and limits.
+    GroupId
+}
+numbered! {
+    /// A place among the jobs in flight, named by whoever takes it and kept with the call until its end.
+    LeaseId
+}
+numbered! {
     /// A row of the ledger: one call that fal may bill.
     CallId
 }
 
-numbered! {
-    /// A group of keys with one price and one set of rules.
-    GroupId
-}
 numbered! {
     /// A person or program that administers the relay.
     OperatorId
@@ -112,6 +116,12 @@ impl fmt::Display for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn invariant_7_a_request_id_has_a_longest_form() {
+        assert!(RequestId::parse(&"x".repeat(RequestId::MAX_LEN)).is_ok());
+        assert_eq!(RequestId::parse(&"x".repeat(RequestId::MAX_LEN + 1)), Err(NotARequestId));
+    }
 
     #[test]
     fn request_ids_are_strict() {

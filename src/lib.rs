@@ -5,7 +5,7 @@
 //! 0. [`clock`], [`ids`], [`money`], [`random`], [`secret`]: time, identities, amounts, chance and secrets.
 //! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
 //!    calls; what is counted. [`period`], [`rules`], [`pricing`]: budget periods; who may call what; what a call costs.
-//! 2. [`store`], [`limits`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, rates, certificates, the
+//! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, rates, certificates, the
 //!    only door to fal, and a twin of fal.
 //! 3. [`relay`], [`admin`]: the journey of a call; changes to keys.
 //! 4. [`http`]: the listeners' faces.
@@ -14,6 +14,7 @@
 //! 7. [`cli`]: the verbs of the command line.
 
 pub mod admin;
+pub mod alerts;
 pub mod call_log;
 pub mod cli;
 pub mod clock;

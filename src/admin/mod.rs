@@ -15,7 +15,9 @@ use crate::ids::{CallId, KeyId, TenantId};
 use crate::key::{ApiKey, KeyKind};
 use crate::random::Random;
 use crate::rules::Rules;
-use crate::store::{Author, CallFilter, CallRecord, GroupRecord, KeyChange, KeyRecord, NewKey, Store, TenantRecord};
+use crate::store::{
+    Author, CallFilter, CallRecord, GroupRecord, KeyChange, KeyRecord, NewKey, Store, TenantRecord,
+};
 
 pub use error::{AdminError, Field};
 pub use view::{KeyState, KeyView, TenantView};
@@ -153,7 +155,11 @@ impl Admin {
             expires_at: old.expires_at.map(|end| now.plus(end.since(old.created_at))),
         };
         // It may have been revoked since it was read: then nothing is made.
-        let record = self.store.replace_key(id, successor, ends_at, self.author()).await?.ok_or(AdminError::Ended(id))?;
+        let record = self
+            .store
+            .replace_key(id, successor, ends_at, self.author())
+            .await?
+            .ok_or(AdminError::Ended(id))?;
         Ok((key, record))
     }
 

@@ -6,6 +6,8 @@ use tracing::Level;
 
 use super::reader::Reader;
 use super::values;
+use crate::money::Usd;
+use crate::pricing::{Policy, Unknown};
 use crate::telemetry::Format;
 use crate::{http, relay, sandbox, store, telemetry, tls, upstream};
 
@@ -117,6 +119,19 @@ impl Reader<'_> {
             identity_cache_entries: self.number("relay.identity_cache_entries", 1..=MAX_COUNT),
             owner_cache_entries: self.number("relay.owner_cache_entries", 1..=MAX_COUNT),
             key_check: self.millis("relay.key_check_ms"),
+            watch_after: self.seconds("relay.watch_after_seconds"),
+            pricing: self.pricing(),
+        }
+    }
+
+    fn pricing(&mut self) -> relay::Pricing {
+        let unknown = [("refuse", Unknown::Refuse), ("ceiling", Unknown::Ceiling), ("flag", Unknown::Flag)];
+        relay::Pricing {
+            policy: Policy {
+                unknown: self.choice("pricing.unknown", &unknown, Unknown::Ceiling),
+                ceiling: self.text("pricing.ceiling_usd", |text| Usd::parse(text).map_err(|error| error.to_string())),
+            },
+            overrides: self.list("pricing.overrides", values::price_override),
         }
     }
 

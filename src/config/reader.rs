@@ -54,6 +54,11 @@ impl Reader<'_> {
         })
     }
 
+    /// A text that `check` can read.
+    pub(super) fn text<T: Default>(&mut self, key: &str, check: impl FnOnce(&str) -> Result<T, String>) -> T {
+        self.checked_text(key, T::default(), |text| check(text).map_err(|reason| format!("is {text:?}; it {reason}")))
+    }
+
     /// A number within bounds.
     pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &str, bounds: RangeInclusive<i64>) -> T {
         self.checked(key, T::default(), |value| {

@@ -8,6 +8,7 @@ mod json;
 mod rewrite;
 mod route;
 mod sse;
+mod tags;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};
@@ -15,3 +16,4 @@ pub use inflate::{Inflate, InflateError};
 pub use json::top_level_strings;
 pub use rewrite::{Addresses, Rewriter};
 pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal};
+pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};

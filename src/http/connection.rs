@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -61,10 +62,13 @@ impl Host {
         let peer = Arc::new(Peer { address, secure, last_key: LastKey::default() });
         service_fn(move |request| {
             let call = traffic.begin();
-            let (front, peer) = (front.clone(), peer.clone());
+            let (front, peer, traffic) = (front.clone(), peer.clone(), traffic.clone());
             // Boxed: hyper keeps room for a call in each connection, and a call under way takes kilobytes.
             Box::pin(async move {
                 let answer = front.answer(request, &peer).await;
+                if answer.status() == StatusCode::BAD_REQUEST && answer.headers().contains_key(CONNECTION) {
+                    traffic.set_last();
+                }
                 Ok(answer.map(|body| Answering::new(body, call)))
             })
         })
@@ -124,14 +128,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let traffic = Arc::new(Traffic::default());
-    let gate = Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone());
+    // Boxed: each step that hands it on would carry the room for it once more.
+    let gate = Box::new(Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone()));
     speak(gate, address, secure, &traffic, host).await;
     if let Some(violation) = traffic.refusal() {
         host.front.refused_at_gate(violation);
     }
 }
 
-async fn speak<S>(mut gate: Gate<S>, address: IpAddr, secure: bool, traffic: &Arc<Traffic>, host: &Host)
+async fn speak<S>(mut gate: Box<Gate<S>>, address: IpAddr, secure: bool, traffic: &Arc<Traffic>, host: &Host)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -150,8 +155,12 @@ where
 
 /// HTTP/1: while a connection is idle nothing of it is kept but its socket and its gate. hyper holds two buffers of
 /// 8 KiB for each, which for thousands of idle clients is most of what a relay uses.
-async fn speak_http1<S>(mut gate: Gate<S>, mut service: impl Exchange, traffic: &Arc<Traffic>, host: &Host)
-where
+async fn speak_http1<S>(
+    mut gate: Box<Gate<S>>,
+    mut service: impl Exchange,
+    traffic: &Arc<Traffic>,
+    host: &Host,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     loop {
@@ -164,9 +173,11 @@ where
         gate.put_back(&parts.read_buf);
         // The buffer is held by what was put back's owner until here: let it go before the wait.
         drop(parts.read_buf);
+        let parked = host.front.counts().parked();
         if !awaken(&mut gate, &host.stop).await {
             return;
         }
+        drop(parked);
         traffic.set_parkable(false);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::door;
 use super::gate::Violation;
+use super::origin::client_address;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
@@ -160,7 +161,8 @@ impl Front {
         if let Err(error @ RouteError::Malformed(_)) = call {
             return Err(refuse(error));
         }
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, notes).await?;
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
         let inbound = Inbound {
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
@@ -194,6 +196,9 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = route(&call);
+        if !call.may_be_billed() {
+            self.relay.pace(&caller).await?;
+        }
         match call {
             Call::Submit { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());

@@ -11,6 +11,7 @@ mod door;
 mod front;
 mod gate;
 mod listen;
+mod origin;
 mod record;
 mod refusal;
 mod settings;

@@ -5,12 +5,16 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::relay::{Refusal, Reply, ReplyBody};
+use crate::limits::retry_after_seconds;
+use crate::relay::{Refusal, Reply, ReplyBody, tell_standing};
 
 /// Marks an answer as the relay's own error.
 const X_RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
 /// Tells both official clients that a 504 must not be sent again (protocol 7.5).
 const X_FAL_REQUEST_TIMEOUT_TYPE: HeaderName = HeaderName::from_static("x-fal-request-timeout-type");
+
+/// Ends an HTTP/1 connection with the answer; hyper leaves it out of answers over HTTP/2.
+pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Status and type of a refusal.
 fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
@@ -21,6 +25,13 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::BodyStalled => (StatusCode::BAD_REQUEST, "body_stalled"),
         Refusal::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
         Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        Refusal::SourceNotAllowed => (StatusCode::FORBIDDEN, "source_not_allowed"),
+        Refusal::EndpointNotAllowed(_) => (StatusCode::FORBIDDEN, "endpoint_not_allowed"),
+        Refusal::PriceUnknown(_) => (StatusCode::FORBIDDEN, "price_unknown"),
+        Refusal::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        // Not 429, which both official clients answer by sending again.
+        Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
+        Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -32,6 +43,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         // Not 500, which says less, nor a plain 502 or 504, which JavaScript's client answers by sending again.
         Refusal::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
         Refusal::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable"),
+        Refusal::Limits(_) => (StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable"),
         Refusal::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
     }
 }
@@ -49,6 +61,10 @@ pub(super) fn answer(refusal: &Refusal) -> Reply {
     match refusal {
         // Like fal's own answer to an unknown id in everything, so it is not marked as ours either.
         Refusal::UnknownRequest => return response,
+        // Whoever stands before us may have read it in another way, and what follows it too.
+        Refusal::Malformed(_) | Refusal::MalformedPath(_) => {
+            headers.insert(header::CONNECTION, CLOSE);
+        }
         Refusal::Unauthorized => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -61,7 +77,11 @@ pub(super) fn answer(refusal: &Refusal) -> Reply {
         Refusal::Resting(_) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Refusal::AccountUnavailable | Refusal::Store(_) => {
+        Refusal::Limited(limited) => {
+            headers.insert(header::RETRY_AFTER, retry_after_seconds(limited.retry_after).into());
+            tell_standing(headers, limited.standing);
+        }
+        Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         _ => {}
@@ -76,6 +96,25 @@ fn body(refusal: &Refusal, kind: &str) -> serde_json::Value {
         Refusal::BodyTooLarge { max_bytes } => {
             json!({"detail": refusal.to_string(), "error_type": kind, "max_bytes": max_bytes})
         }
+        Refusal::OverBudget(spent) => json!({
+            "detail": refusal.to_string(),
+            "error_type": kind,
+            "scope": if spent.payer.key_id.is_some() { "key" } else { "tenant" },
+            "period": spent.period,
+            "limit_usd": spent.limit,
+            "remaining_usd": spent.left,
+            "resets_at": spent.resets_at.map(|at| at.to_string()),
+        }),
+        Refusal::TooDear { estimate, limit } => json!({
+            "detail": refusal.to_string(), "error_type": kind, "estimate_usd": estimate, "limit_usd": limit,
+        }),
+        Refusal::Limited(limited) => json!({
+            "detail": refusal.to_string(),
+            "error_type": kind,
+            "scope": limited.standing.bound.owner.kind(),
+            "limited": limited.standing.bound.what.as_str(),
+            "limit": limited.standing.bound.limit,
+        }),
         _ => json!({"detail": refusal.to_string(), "error_type": kind}),
     }
 }

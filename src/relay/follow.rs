@@ -3,13 +3,15 @@
 
 use http::{Method, StatusCode};
 
+use super::ledger::Row;
 use super::notes::Notes;
 use super::owners::Followed;
 use super::refusal::Refusal;
 use super::reply::{self, Form, Reply};
-use super::{Answer, Caller, Inbound, Relay, Target, billable_units, with_query};
-use crate::fal::{AcceptEncoding, Addresses, Endpoint, FollowUp};
+use super::{Answer, Caller, Inbound, Relay, Target, billable_units, tell_cost, with_query};
+use crate::fal::{AcceptEncoding, Addresses, Endpoint, FollowUp, top_level_strings};
 use crate::ids::RequestId;
+use crate::store::Cost;
 use crate::upstream::{Host, ResponseBody};
 
 impl Relay {
@@ -58,24 +60,50 @@ impl Relay {
             FollowUp::StatusStream => reply::rewrite(response, Form::Json, addresses).await,
             // A result is the model's own output: not one byte of it is looked at.
             FollowUp::Result { .. } => {
-                self.note_end(job, &response);
-                match response.status().is_success() {
-                    true => Ok(reply::pass(response)),
+                let ended = self.note_end(job, &response);
+                let mut reply = match response.status().is_success() {
+                    true => reply::pass(response),
                     // The 400 of an early result carries addresses (protocol 2.5).
-                    false => reply::rewrite(response, Form::Json, addresses).await,
+                    false => reply::rewrite(response, Form::Json, addresses).await?,
+                };
+                if ended {
+                    tell_cost(&mut reply, job.cost());
                 }
+                Ok(reply)
             }
+            FollowUp::Cancel if response.status() == StatusCode::OK => self.note_cancel(job, response).await,
             FollowUp::Cancel => Ok(reply::pass(response)),
         }
     }
 
-    /// Closes the job's row when this is its final result: a success, or a failure for which fal names the units.
-    fn note_end(&self, job: &Followed, response: &http::Response<ResponseBody>) {
+    /// Closes the job's row when this is its final result: a success, or a failure for which fal names the units. A failure
+    /// without units may be a hiccup on the way; the watch finds out.
+    fn note_end(&self, job: &Followed, response: &http::Response<ResponseBody>) -> bool {
         let (status, units) = (response.status(), billable_units(response.headers()));
         let is_final = status == StatusCode::OK || (units.is_some() && !status.is_success());
-        if is_final && job.first_end() {
-            self.ledger.settle(job.call.id, status.as_u16(), units);
+        if is_final
+            && job.first_end()
+            && let Some(Cost { charge, basis, .. }) =
+                self.ledger.settle(Row::from(&job.call), status.as_u16(), units)
+        {
+            job.cost_is((charge, basis));
         }
+        is_final
+    }
+
+    /// A job that fal took out of its queue before it began costs nothing (protocol 2.6). Any other answer leaves the row
+    /// open: the job may still end and be billed.
+    async fn note_cancel(
+        &self,
+        job: &Followed,
+        response: http::Response<ResponseBody>,
+    ) -> Result<Reply, Refusal> {
+        let (parts, body) = reply::read_envelope(response).await?;
+        let [status] = top_level_strings(&body, ["status"]);
+        if status.as_deref() == Some("OK") && job.first_end() {
+            self.ledger.release(&Row::from(&job.call), Some(parts.status.as_u16()), "cancelled");
+        }
+        Ok(reply::unchanged(parts, body))
     }
 }
 
@@ -92,6 +120,6 @@ fn accept_encoding(what: FollowUp) -> AcceptEncoding {
     match what {
         FollowUp::Status | FollowUp::StatusStream => AcceptEncoding::Identity,
         FollowUp::Result { .. } => AcceptEncoding::GzipAtMost,
-        FollowUp::Cancel => AcceptEncoding::AsSent,
+        FollowUp::Cancel => AcceptEncoding::GzipAtMost,
     }
 }

@@ -3,6 +3,7 @@
 //! Keys are looked up once and then known by memory. A revision number of the store tells when any key has changed; all
 //! that was known before is then looked up anew, so a revoked key dies within `relay.key_check_ms` everywhere.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,34 +11,13 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{HeaderMap, header};
 use quick_cache::sync::Cache;
 
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::clock::Clock;
-use crate::ids::{KeyId, TenantId};
 use crate::key::{ApiKey, KeyDigest, KeyKind};
 use crate::metrics::{Memory, Worker};
 use crate::secret::Secret;
-use crate::store::{KeyRecord, Store};
-
-/// A tenant who has shown a key.
-#[derive(Clone, Debug)]
-pub struct Caller(Arc<KeyRecord>);
-
-impl Caller {
-    /// Who pays.
-    pub fn tenant_id(&self) -> TenantId {
-        self.0.tenant.id
-    }
-
-    /// The tenant's name.
-    pub fn tenant(&self) -> &Arc<str> {
-        &self.0.tenant.name
-    }
-
-    /// With which key.
-    pub fn key_id(&self) -> KeyId {
-        self.0.id
-    }
-}
+use crate::store::Store;
 
 /// The credentials that came last over a connection, and whose they are: the same ones are neither parsed nor digested
 /// again. They are believed as long as what is known by digest, which is until any key changes.
@@ -47,24 +27,24 @@ pub struct LastKey(Mutex<Option<Shown>>);
 struct Shown {
     credentials: Secret,
     generation: u64,
-    record: Arc<KeyRecord>,
+    caller: Caller,
 }
 
 /// The longest credentials that a connection keeps: scheme and key without needless spaces.
 const KEPT_MAX_BYTES: usize = 80;
 
 impl LastKey {
-    fn recall(&self, credentials: &str, generation: u64) -> Option<Arc<KeyRecord>> {
+    fn recall(&self, credentials: &str, generation: u64) -> Option<Caller> {
         let last = lock(&self.0);
         let shown = last.as_ref().filter(|shown| shown.generation == generation)?;
         let known = shown.credentials.expose().as_bytes();
-        verify_slices_are_equal(known, credentials.as_bytes()).is_ok().then(|| shown.record.clone())
+        verify_slices_are_equal(known, credentials.as_bytes()).is_ok().then(|| shown.caller.clone())
     }
 
-    fn keep(&self, credentials: &str, generation: u64, record: &Arc<KeyRecord>) {
+    fn keep(&self, credentials: &str, generation: u64, caller: &Caller) {
         if credentials.len() <= KEPT_MAX_BYTES {
             let credentials = Secret::new(credentials);
-            *lock(&self.0) = Some(Shown { credentials, generation, record: record.clone() });
+            *lock(&self.0) = Some(Shown { credentials, generation, caller: caller.clone() });
         }
     }
 }
@@ -72,7 +52,7 @@ impl LastKey {
 #[derive(Clone)]
 struct Known {
     generation: u64,
-    record: Option<Arc<KeyRecord>>,
+    caller: Option<Caller>,
 }
 
 /// The keys that were looked up lately, also those that do not exist.
@@ -99,46 +79,49 @@ impl Identities {
         &self,
         headers: &HeaderMap,
         last: &LastKey,
+        address: IpAddr,
         counts: &Worker,
     ) -> Result<Caller, Refusal> {
         let credentials = presented(headers)?.ok_or(Refusal::Unauthorized)?;
         // Read before the look-up: an answer that was on its way while a key changed is not believed for long.
         let generation = self.generation.load(Ordering::Acquire);
-        let record = match last.recall(credentials, generation) {
-            Some(record) => {
+        let caller = match last.recall(credentials, generation) {
+            Some(caller) => {
                 counts.looked_up(Memory::Identity, true);
-                record
+                caller
             }
             None => {
                 let key = key_in(credentials).ok_or(Refusal::Unauthorized)?;
-                let record = self.record(key.digest(), generation, counts).await?;
-                let record = record.ok_or(Refusal::Unauthorized)?;
-                last.keep(credentials, generation, &record);
-                record
+                let caller = self.caller(key.digest(), generation, counts).await?;
+                let caller = caller.ok_or(Refusal::Unauthorized)?;
+                last.keep(credentials, generation, &caller);
+                caller
             }
         };
+        let record = caller.record();
         match record.is_active(self.clock.now()) && record.kind == self.kind {
-            true => Ok(Caller(record)),
+            true if caller.admits(address) => Ok(caller),
+            true => Err(Refusal::SourceNotAllowed),
             false => Err(Refusal::Unauthorized),
         }
     }
 
-    async fn record(
+    async fn caller(
         &self,
         digest: KeyDigest,
         generation: u64,
         counts: &Worker,
-    ) -> Result<Option<Arc<KeyRecord>>, Refusal> {
+    ) -> Result<Option<Caller>, Refusal> {
         if let Some(known) = self.known.get(&digest)
             && known.generation == generation
         {
             counts.looked_up(Memory::Identity, true);
-            return Ok(known.record);
+            return Ok(known.caller);
         }
         counts.looked_up(Memory::Identity, false);
-        let record = self.store.key_by_digest(digest).await?.map(Arc::new);
-        self.known.insert(digest, Known { generation, record: record.clone() });
-        Ok(record)
+        let caller = self.store.key_by_digest(digest).await?.map(Caller::new);
+        self.known.insert(digest, Known { generation, caller: caller.clone() });
+        Ok(caller)
     }
 }
 

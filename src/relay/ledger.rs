@@ -7,14 +7,15 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use super::identity::Caller;
-use super::refusal::Refusal;
+use super::prices::Prices;
 use crate::clock::Clock;
-use crate::fal::Endpoint;
-use crate::ids::{AccountName, CallId};
+use crate::ids::{CallId, LeaseId};
+use crate::limits::Limits;
 use crate::metrics::{LedgerVerb, Worker};
-use crate::money::{Multiplier, Usd};
-use crate::store::{CallKind, HeldCall, NewCall, Terms, Release, SentCall, Settlement, Store, StoreError, Verb};
+use crate::store::{
+    Cost, HeldCall, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store, StoreError,
+    Terms, Verb,
+};
 
 /// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in
 /// all, as long as a drain. Few can wait so, because a disk that takes no outcome takes no new call either.
@@ -25,79 +26,104 @@ const OUTCOME_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub(super) struct Ledger {
     store: Arc<dyn Store>,
+    limits: Arc<dyn Limits>,
+    prices: Arc<Prices>,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     counts: Arc<Worker>,
 }
 
-/// Proof that a billable call is written down (invariant 4).
+/// What must be known of a row to close it.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) id: CallId,
+    pub(super) lease: LeaseId,
+    pub(super) endpoint: Arc<str>,
+    pub(super) terms: Terms,
+}
+
+impl From<&OpenCall> for Row {
+    fn from(call: &OpenCall) -> Self {
+        Self { id: call.id, lease: call.lease, endpoint: call.endpoint.clone(), terms: call.terms.clone() }
+    }
+}
+
+impl From<&OwnedCall> for Row {
+    fn from(call: &OwnedCall) -> Self {
+        Self { id: call.id, lease: call.lease, endpoint: call.endpoint.clone(), terms: call.terms.clone() }
+    }
+}
+
+/// Proof that a billable call is written down and its money held (invariants 2 and 4).
 pub(super) struct Admitted {
-    id: CallId,
+    row: Row,
     ledger: Option<Ledger>,
 }
 
 impl Ledger {
     pub(super) fn new(
         store: Arc<dyn Store>,
+        limits: Arc<dyn Limits>,
+        prices: Arc<Prices>,
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
         counts: Arc<Worker>,
     ) -> Self {
-        Self { store, clock, tasks, counts }
+        Self { store, limits, prices, clock, tasks, counts }
     }
 
     pub(super) fn counts(&self) -> &Arc<Worker> {
         &self.counts
     }
 
-    /// Writes the call down; when this has answered, the row is on the disk.
-    pub(super) async fn hold(
-        &self,
-        caller: &Caller,
-        account: &AccountName,
-        endpoint: &Endpoint,
-        kind: CallKind,
-    ) -> Result<Admitted, Refusal> {
-        let call = NewCall {
-            tenant_id: caller.tenant_id(),
-            key_id: caller.key_id(),
-            account: account.clone(),
-            endpoint: endpoint.as_str().into(),
-            kind,
-            tags: None,
-            terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
-            hold: Usd::ZERO,
-            hold_basis: "none",
-            windows: Vec::new(),
-            held_at: self.clock.now(),
-        };
-        let HeldCall { id, .. } = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
-        Ok(Admitted { id, ledger: Some(self.clone()) })
+    /// Writes the call down and holds its money; when this has answered, the row is on the disk. Tells the budgets that
+    /// it brought past the point where somebody is told.
+    pub(super) async fn hold(&self, call: NewCall) -> Result<(Admitted, Vec<Spent>), StoreError> {
+        let (lease, endpoint, terms) = (call.lease, call.endpoint.clone(), call.terms.clone());
+        let HeldCall { id, told } = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
+        let row = Row { id, lease, endpoint, terms };
+        Ok((Admitted { row, ledger: Some(self.clone()) }, told))
     }
 
-    /// Closes the row of a call whose final answer has been seen.
-    pub(super) fn settle(&self, id: CallId, status: u16, billable_units: Option<String>) {
+    /// Closes the row of a call whose final answer has been seen; tells what it costs.
+    pub(super) fn settle(&self, row: Row, status: u16, billable_units: Option<String>) -> Option<Cost> {
         let settled_at = self.clock.now();
-        let settlement = Settlement { status, billable_units, cost: None, settled_at };
-        self.write(LedgerVerb::Settle, id, move |store| store.settle(id, settlement.clone()));
+        let cost = self.prices.cost(&row, status, billable_units.as_deref());
+        let settlement = Settlement { status, billable_units, cost, settled_at };
+        self.write(LedgerVerb::Settle, &row, move |store, id| store.settle(id, settlement.clone()));
+        cost
     }
 
-    /// Writes without keeping anybody waiting.
+    /// Closes the row of a call that cannot have been billed.
+    pub(super) fn release(&self, row: &Row, status: Option<u16>, reason: &'static str) {
+        let release = Release { status, reason, released_at: self.clock.now() };
+        self.write(LedgerVerb::Release, row, move |store, id| store.release(id, release.clone()));
+    }
+
+    /// Writes without keeping anybody waiting, and gives back the place among the jobs in flight.
     fn write(
         &self,
         name: LedgerVerb,
-        id: CallId,
-        verb: impl for<'a> Fn(&'a dyn Store) -> Verb<'a, bool> + Send + Sync + 'static,
+        row: &Row,
+        verb: impl for<'a> Fn(&'a dyn Store, CallId) -> Verb<'a, bool> + Send + Sync + 'static,
     ) {
-        let ledger = self.clone();
+        let (ledger, id, lease) = (self.clone(), row.id, row.lease);
         let write = async move {
-            if let Err(error) = ledger.count(name, ledger.insist(verb)).await {
+            if let Err(error) = ledger.count(name, ledger.insist(|store| verb(store, id))).await {
                 tracing::error!(call_id = %id, %error, "a call's outcome could not be written down");
             }
+            ledger.leave(lease).await;
         };
         // Without a runtime the process is ending; the next start marks the row as unknown.
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(write, &runtime);
+        }
+    }
+
+    /// The job is not in flight any more. A place that cannot be given back frees itself in time.
+    pub(super) async fn leave(&self, lease: LeaseId) {
+        if let Err(error) = self.limits.release(lease).await {
+            tracing::warn!(%error, "a job's place could not be given back; it frees itself later");
         }
     }
 
@@ -128,34 +154,30 @@ impl Ledger {
 
 impl Admitted {
     /// Its row.
-    pub(super) fn id(&self) -> CallId {
-        self.id
+    pub(super) fn row(&self) -> &Row {
+        &self.row
     }
 
     /// fal took the call and gave it an id; when this has answered, that is on the disk. If it cannot be written, the
     /// call ends as unknown.
     pub(super) async fn sent(mut self, sent: SentCall) -> Result<(), StoreError> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
-        let id = self.id;
+        let id = self.row.id;
         let written = ledger.insist(move |store| store.sent(id, sent.clone()));
         ledger.count(LedgerVerb::Sent, written).await?;
         self.ledger = None;
         Ok(())
     }
 
-    /// The call ended with this answer.
-    pub(super) fn settle(mut self, status: u16, billable_units: Option<String>) {
-        if let Some(ledger) = self.ledger.take() {
-            ledger.settle(self.id, status, billable_units);
-        }
+    /// The call ended with this answer; tells what it costs.
+    pub(super) fn settle(mut self, status: u16, billable_units: Option<String>) -> Option<Cost> {
+        self.ledger.take()?.settle(self.row.clone(), status, billable_units)
     }
 
     /// Nothing can have been billed.
-    pub(super) fn release(mut self, status: Option<u16>) {
+    pub(super) fn release(mut self, status: Option<u16>, reason: &'static str) {
         if let Some(ledger) = self.ledger.take() {
-            let id = self.id;
-            let release = Release { status, reason: "refused", released_at: ledger.clock.now() };
-            ledger.write(LedgerVerb::Release, id, move |store| store.release(id, release.clone()));
+            ledger.release(&self.row, status, reason);
         }
     }
 }
@@ -163,9 +185,9 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(ledger) = self.ledger.take() {
-            let (id, at) = (self.id, ledger.clock.now());
+            let at = ledger.clock.now();
             ledger.counts.outcome_unknown();
-            ledger.write(LedgerVerb::Lose, id, move |store| store.lose(id, at));
+            ledger.write(LedgerVerb::Lose, &self.row, move |store, id| store.lose(id, at));
         }
     }
 }

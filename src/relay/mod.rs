@@ -5,44 +5,54 @@
 
 mod accounts;
 mod addresses;
+mod admission;
+mod caller;
 mod follow;
 mod identity;
 mod ledger;
 mod notes;
 mod owners;
+mod prices;
 mod refusal;
 mod reply;
 mod run;
 mod settings;
+mod shared;
 mod storage;
 mod submit;
+mod watch;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
-pub use identity::{Caller, LastKey};
+pub use caller::Caller;
+pub use identity::LastKey;
 pub use notes::Notes;
+pub use prices::Pricing;
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody};
 pub use settings::Settings;
+pub use shared::{Given, Shared};
 
-use accounts::Accounts;
-use addresses::AddressBook;
-use identity::Identities;
 use ledger::{Admitted, Ledger};
-use owners::Owners;
 
-use crate::clock::Clock;
-use crate::fal::{AcceptEncoding, Addresses, for_client, for_fal};
-use crate::key::KeyKind;
+use crate::fal::{AcceptEncoding, Addresses, X_FAL_TAGS, for_client, for_fal, relay_tag};
+use crate::limits::{RATELIMIT, RATELIMIT_POLICY, Standing, ratelimit, ratelimit_policy};
 use crate::metrics::Worker;
-use crate::store::{Store, StoreError};
+use crate::money::Usd;
+use crate::pricing::Basis;
 use crate::upstream::{
-    self, Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
+    Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
 };
+
+/// What a call cost the tenant.
+const X_RELAY_COST_USD: HeaderName = HeaderName::from_static("x-relay-cost-usd");
+/// How that is known.
+const X_RELAY_COST_BASIS: HeaderName = HeaderName::from_static("x-relay-cost-basis");
 
 /// A call as a listener brings it.
 pub struct Inbound {
@@ -60,60 +70,6 @@ pub struct Inbound {
     pub body_min_bytes_per_second: std::num::NonZeroU32,
 }
 
-/// What all workers share: keys, owners, the ledger, the accounts.
-pub struct Shared {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    identities: Identities,
-    owners: Owners,
-    accounts: Accounts,
-    addresses: AddressBook,
-    settings: Settings,
-}
-
-impl Shared {
-    /// What the workers of one process share. Keys of `kind` open the relay's ports, others do not.
-    pub fn new(
-        settings: Settings,
-        upstream: &upstream::Settings,
-        accounts: Vec<Account>,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        kind: KeyKind,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            identities: Identities::new(store.clone(), clock.clone(), kind, settings.identity_cache_entries),
-            owners: Owners::new(store.clone(), settings.owner_cache_entries),
-            accounts: Accounts::new(accounts),
-            addresses: AddressBook::new(upstream),
-            store,
-            clock,
-            settings,
-        })
-    }
-
-    /// Looks every `relay.key_check_ms` whether any key has changed; never returns.
-    pub async fn watch_keys(&self) {
-        let mut last = None;
-        loop {
-            match self.store.keys_revision().await {
-                Ok(revision) if last != Some(revision) => {
-                    self.identities.forget();
-                    last = Some(revision);
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "cannot ask whether keys have changed"),
-            }
-            self.clock.sleep(self.settings.key_check).await;
-        }
-    }
-
-    /// Whether the ledger answers.
-    pub async fn ready(&self) -> Result<(), StoreError> {
-        self.store.ping().await
-    }
-}
-
 /// The journey, for one worker.
 #[derive(Clone)]
 pub struct Relay {
@@ -126,8 +82,8 @@ pub struct Relay {
 impl Relay {
     /// A worker's relay. What it must still write down when a call has ended goes on in `tasks`.
     pub fn new(shared: Arc<Shared>, upstream: Upstream, tasks: TaskTracker, counts: Arc<Worker>) -> Self {
-        let (store, clock) = (shared.store.clone(), shared.clock.clone());
-        let ledger = Ledger::new(store, clock, tasks.clone(), counts);
+        let (store, limits, prices) = (shared.store.clone(), shared.limits.clone(), shared.prices.clone());
+        let ledger = Ledger::new(store, limits, prices, shared.clock.clone(), tasks.clone(), counts);
         Self { shared, upstream: Arc::new(upstream), ledger, tasks }
     }
 
@@ -141,9 +97,10 @@ impl Relay {
         &self,
         headers: &HeaderMap,
         last: &LastKey,
+        address: IpAddr,
         notes: &mut Notes,
     ) -> Result<Caller, Refusal> {
-        let caller = self.shared.identities.identify(headers, last, self.counts()).await?;
+        let caller = self.shared.identities.identify(headers, last, address, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
         Ok(caller)
@@ -167,6 +124,13 @@ impl Relay {
         };
         let headers = for_fal(&inbound.headers, to.accept_encoding);
         Outgoing { host: to.host, method: to.method, path_and_query: to.path_and_query, headers, body }
+    }
+
+    /// Marks a call on fal's bill as this relay's: by the tag, a call is found there of which nothing else is known.
+    fn mark(&self, outgoing: &mut Outgoing, admitted: &Admitted) {
+        if let Some(tag) = relay_tag(&self.shared.instance, admitted.row().id) {
+            outgoing.headers.insert(X_FAL_TAGS, tag);
+        }
     }
 
     /// Sends, measures, sifts the answer's headers, and keeps the relay's own troubles with fal from the tenant.
@@ -194,7 +158,7 @@ impl Relay {
     /// other ends as unknown when its admission is dropped.
     fn not_answered(&self, admitted: Admitted, error: UpstreamError) -> Refusal {
         if !error.may_have_arrived() {
-            admitted.release(None);
+            admitted.release(None, "not_sent");
         }
         Refusal::of_billable(error, self.shared.settings.max_body_bytes)
     }
@@ -240,4 +204,24 @@ fn with_query(mut path: String, query: Option<&str>) -> String {
 /// `x-fal-billable-units` as fal wrote it.
 fn billable_units(headers: &HeaderMap) -> Option<String> {
     headers.get("x-fal-billable-units")?.to_str().ok().map(str::to_owned)
+}
+
+/// Tells the tenant what a call cost, where that is known (design 3.4).
+fn tell_cost(reply: &mut Reply, cost: Option<(Usd, Basis)>) {
+    let Some((charge, basis)) = cost else { return };
+    let headers = reply.headers_mut();
+    if let Ok(charge) = HeaderValue::try_from(charge.to_string()) {
+        headers.insert(X_RELAY_COST_USD, charge);
+        headers.insert(X_RELAY_COST_BASIS, HeaderValue::from_static(basis.as_str()));
+    }
+}
+
+/// Tells the tenant how it stands under its limits (draft-ietf-httpapi-ratelimit-headers).
+pub fn tell_standing(headers: &mut HeaderMap, standing: Standing) {
+    let fields = [(RATELIMIT_POLICY, ratelimit_policy([standing.bound])), (RATELIMIT, ratelimit([standing]))];
+    for (name, value) in fields {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
 }

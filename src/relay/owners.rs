@@ -1,15 +1,17 @@
 //! Whose request an id is. A queued call is remembered from its submit on, so that polls touch no store.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::Cache;
 
-use super::identity::Caller;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{RequestId, TenantId};
 use crate::metrics::{Memory, Worker};
+use crate::money::Usd;
+use crate::pricing::Basis;
 use crate::store::{OwnedCall, Store};
 
 /// A queued call that its owner asks after.
@@ -17,12 +19,24 @@ pub(super) struct Followed {
     /// What the ledger knows of it.
     pub(super) call: OwnedCall,
     ended: AtomicBool,
+    cost: OnceLock<(Usd, Basis)>,
 }
 
 impl Followed {
     /// True once: for the first answer that ends the job, unless the ledger had its end before.
     pub(super) fn first_end(&self) -> bool {
         !self.ended.swap(true, Ordering::Relaxed)
+    }
+
+    /// Keeps what the job cost its tenant.
+    pub(super) fn cost_is(&self, cost: (Usd, Basis)) {
+        // The first word counts: later truth is an adjustment.
+        let _ = self.cost.set(cost);
+    }
+
+    /// What the job cost its tenant, where that is known.
+    pub(super) fn cost(&self) -> Option<(Usd, Basis)> {
+        self.cost.get().copied()
     }
 }
 
@@ -40,7 +54,8 @@ impl Owners {
     /// Remembers a call that fal has just taken, or that was looked up.
     pub(super) fn remember(&self, tenant: TenantId, request_id: RequestId, call: OwnedCall) -> Arc<Followed> {
         let ended = AtomicBool::new(call.closed);
-        let job = Arc::new(Followed { call, ended });
+        let cost = call.charge.map_or_else(OnceLock::new, OnceLock::from);
+        let job = Arc::new(Followed { call, ended, cost });
         self.known.insert((tenant, request_id), job.clone());
         job
     }

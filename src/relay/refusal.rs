@@ -1,7 +1,11 @@
 //! Why a call is not carried out, in the relay's own words. A closed list: each entry says whose fault it is, and the
 //! listeners turn each into one status, one body and one log level.
 
-use crate::store::StoreError;
+use std::sync::Arc;
+
+use crate::limits::{Limited, LimitsError, What};
+use crate::money::Usd;
+use crate::store::{Spent, StoreError};
 use crate::upstream::{BodyEnd, UpstreamError};
 
 /// Whose fault a refusal is.
@@ -41,6 +45,35 @@ pub enum Refusal {
         "This key is not known here. Send a key of this relay as `Authorization: Bearer <key>` or `Key <key>`."
     )]
     Unauthorized,
+    /// The key does not open anything from where the call comes.
+    #[error(
+        "This key may not be used from this network address. Ask the operator to add the network to the key."
+    )]
+    SourceNotAllowed,
+    /// The key may not call this endpoint.
+    #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
+    EndpointNotAllowed(Arc<str>),
+    /// A rate or the jobs in flight are used up.
+    #[error("{}", limited(.0))]
+    Limited(Limited),
+    /// A budget has not enough left.
+    #[error("{}", over_budget(.0))]
+    OverBudget(Box<Spent>),
+    /// The call may cost more than one call of this key may.
+    #[error(
+        "This call may cost ${estimate}, and one call of this key may cost ${limit}. Ask for less, or ask the operator."
+    )]
+    TooDear {
+        /// What it may cost.
+        estimate: Usd,
+        /// What it may cost at most.
+        limit: Usd,
+    },
+    /// What the call costs is not known, and the operator refuses such calls.
+    #[error(
+        "The price of `{0}` is not known here, so it cannot be called. Ask the operator to set a price for it."
+    )]
+    PriceUnknown(Arc<str>),
     /// No request of this tenant has that id: one answer for those that never existed and those of others.
     #[error("No such request.")]
     UnknownRequest,
@@ -78,7 +111,10 @@ pub enum Refusal {
     OutcomeUnknown(String),
     /// The ledger cannot be written or read. Nothing was sent.
     #[error("The relay's ledger cannot be used at the moment. Nothing was sent; try again later.")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+    /// Rates cannot be counted. Nothing was sent.
+    #[error("The relay's limits cannot be counted at the moment. Nothing was sent; try again later.")]
+    Limits(#[from] LimitsError),
     /// Something in the relay failed that should not.
     #[error("The relay failed to carry out this call; the operator's log says why.")]
     Internal(String),
@@ -94,10 +130,16 @@ impl Refusal {
             | Self::BodyStalled
             | Self::BodyTooLarge { .. }
             | Self::Unauthorized
+            | Self::SourceNotAllowed
+            | Self::EndpointNotAllowed(_)
+            | Self::Limited(_)
+            | Self::OverBudget(_)
+            | Self::TooDear { .. }
+            | Self::PriceUnknown(_)
             | Self::UnknownRequest
             | Self::UnknownRoute
             | Self::Method { .. } => Fault::Client,
-            Self::AccountUnavailable | Self::Store(_) | Self::Internal(_) => Fault::Relay,
+            Self::AccountUnavailable | Self::Store(_) | Self::Limits(_) | Self::Internal(_) => Fault::Relay,
             Self::Unreachable(_)
             | Self::Resting(_)
             | Self::NoAnswer(_)
@@ -113,6 +155,7 @@ impl Refusal {
                 Some(cause.to_string())
             }
             Self::Store(cause) => Some(cause.to_string()),
+            Self::Limits(cause) => Some(cause.to_string()),
             Self::BadAnswer(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) => {
                 Some(cause.clone())
             }
@@ -148,11 +191,49 @@ impl Refusal {
         }
     }
 
-    fn of_body(end: BodyEnd, max_bytes: u64) -> Self {
+    pub(super) fn of_body(end: BodyEnd, max_bytes: u64) -> Self {
         match end {
             BodyEnd::TooLarge => Self::BodyTooLarge { max_bytes },
             BodyEnd::Stalled => Self::BodyStalled,
             BodyEnd::Broken | BodyEnd::Complete { .. } => Self::BodyBroken,
         }
     }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OverBudget(spent) => Self::OverBudget(spent),
+            error => Self::Store(error),
+        }
+    }
+}
+
+fn limited(limited: &Limited) -> String {
+    let bound = limited.standing.bound;
+    let whose = bound.owner.kind();
+    match bound.what {
+        What::Jobs => format!(
+            "This {whose} has {} jobs in flight, as many as it may. Wait until one has ended.",
+            bound.limit
+        ),
+        what => format!(
+            "This {whose} may make {} {} a minute. Send this again later.",
+            bound.limit,
+            what.as_str()
+        ),
+    }
+}
+
+fn over_budget(spent: &Spent) -> String {
+    let whose = if spent.payer.key_id.is_some() { "key" } else { "tenant" };
+    let period = spent.period.as_str();
+    let resets = spent.resets_at.map_or_else(
+        || "It does not reset by itself; ask the operator.".to_owned(),
+        |at| format!("It resets at {at}."),
+    );
+    format!(
+        "The {period} budget of this {whose} has ${} left of ${}, which is not enough. {resets}",
+        spent.left, spent.limit
+    )
 }

@@ -1,15 +1,16 @@
 //! A direct run: the client waits on the line, and when it leaves, fal is told by the closing of ours.
 
-use http::Method;
+use http::{Method, StatusCode};
 
+use super::admission::{Admittance, Wanted};
 use super::ledger::Admitted;
 use super::notes::Notes;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Answer, Caller, Inbound, Relay, Target, billable_units, with_query};
-use crate::fal::{AcceptEncoding, Endpoint};
-use crate::store::CallKind;
-use crate::upstream::{Host, ResponseBody};
+use super::{Answer, Caller, Inbound, Relay, Target, billable_units, tell_cost, tell_standing, with_query};
+use crate::fal::{AcceptEncoding, Endpoint, tags};
+use crate::store::{CallKind, Cost};
+use crate::upstream::{Account, Host, Outgoing, ResponseBody};
 
 impl Relay {
     /// Runs a model and passes its answer on as it comes, in one piece or as events.
@@ -24,7 +25,7 @@ impl Relay {
         self.check_length(&inbound.headers)?;
         self.check_host(Host::Run)?;
         let account = self.shared.accounts.next()?;
-        let admitted = self.ledger.hold(caller, &account.name, endpoint, kind).await?;
+        let tags = tags(&inbound.headers);
         let suffix = if kind == CallKind::Stream { "/stream" } else { "" };
         let to = Target {
             host: Host::Run,
@@ -32,17 +33,37 @@ impl Relay {
             path_and_query: with_query(format!("/{endpoint}{suffix}"), inbound.query.as_deref()),
             accept_encoding: AcceptEncoding::AsSent,
         };
-        match self.forward(account, self.outgoing(to, inbound), notes).await {
+        let mut outgoing = self.outgoing(to, inbound);
+        let wanted = Wanted { caller, account: &account.name, endpoint, kind, tags };
+        let Admittance { admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
+        self.mark(&mut outgoing, &admitted);
+        let mut reply = self.answer_run(account, admitted, outgoing, notes).await?;
+        if let Some(standing) = standing {
+            tell_standing(reply.headers_mut(), standing);
+        }
+        Ok(reply)
+    }
+
+    async fn answer_run(
+        &self,
+        account: &Account,
+        admitted: Admitted,
+        outgoing: Outgoing,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        match self.forward(account, outgoing, notes).await {
             Ok(Answer::Tenant(response)) => {
-                close(admitted, &response);
-                Ok(reply::pass(response))
+                let cost = close(admitted, &response);
+                let mut reply = reply::pass(response);
+                tell_cost(&mut reply, cost.map(|cost| (cost.charge, cost.basis)));
+                Ok(reply)
             }
             Ok(Answer::TenantError(parts, body)) => {
-                admitted.release(Some(parts.status.as_u16()));
+                admitted.release(Some(parts.status.as_u16()), "refused");
                 Ok(reply::unchanged(parts, body))
             }
             Ok(Answer::AccountRefused(status)) => {
-                admitted.release(Some(status.as_u16()));
+                admitted.release(Some(status.as_u16()), "account_refused");
                 Err(Refusal::AccountUnavailable)
             }
             Err(error) => Err(self.not_answered(admitted, error)),
@@ -50,11 +71,13 @@ impl Relay {
     }
 }
 
-/// The head of the answer says what fal bills: units on a success and on some failures, nothing on a 5xx (protocol 9).
-fn close(admitted: Admitted, response: &http::Response<ResponseBody>) {
+/// The head of the answer says what fal bills (protocol 9). A refusal without units came from fal's gate, before any model
+/// ran; only a 422 may come from a model that worked first.
+fn close(admitted: Admitted, response: &http::Response<ResponseBody>) -> Option<Cost> {
     let (status, units) = (response.status(), billable_units(response.headers()));
-    match units {
-        None if !status.is_success() => admitted.release(Some(status.as_u16())),
-        units => admitted.settle(status.as_u16(), units),
+    if units.is_none() && status.is_client_error() && status != StatusCode::UNPROCESSABLE_ENTITY {
+        admitted.release(Some(status.as_u16()), "refused");
+        return None;
     }
+    admitted.settle(status.as_u16(), units)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::prices::Pricing;
+
 /// The journey of a call: `[relay]` of the configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -13,6 +15,10 @@ pub struct Settings {
     pub owner_cache_entries: usize,
     /// How often the store is asked whether any key changed.
     pub key_check: Duration,
+    /// How old a job is when the relay first looks after it itself.
+    pub watch_after: Duration,
+    /// Prices.
+    pub pricing: Pricing,
 }
 
 impl Default for Settings {
@@ -23,6 +29,8 @@ impl Default for Settings {
             identity_cache_entries: 10_000,
             owner_cache_entries: 100_000,
             key_check: Duration::from_secs(1),
+            watch_after: Duration::from_secs(30),
+            pricing: Pricing::default(),
         }
     }
 }

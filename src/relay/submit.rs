@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::ledger::Admitted;
+use super::admission::{Admittance, Wanted};
+use super::ledger::{Admitted, Row};
 use super::notes::Notes;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::{Answer, Caller, Inbound, Relay, Target, with_query};
-use crate::fal::{AcceptEncoding, Addresses, Endpoint, top_level_strings};
+use super::{Answer, Caller, Inbound, Relay, Target, tell_standing, with_query};
+use crate::fal::{AcceptEncoding, Addresses, Endpoint, tags, top_level_strings};
 use crate::ids::RequestId;
 use crate::store::{CallKind, OwnedCall, SentCall};
 use crate::upstream::{BodyEnd, BodyProgress, Host};
@@ -45,7 +46,7 @@ impl Relay {
     ) -> Result<Reply, Refusal> {
         self.check_host(Host::Queue)?;
         let account = self.shared.accounts.next()?;
-        let admitted = self.ledger.hold(caller, &account.name, endpoint, CallKind::Queue).await?;
+        let tags = tags(&inbound.headers);
         let addresses = self.addresses(&inbound.base);
         let to = Target {
             host: Host::Queue,
@@ -53,15 +54,22 @@ impl Relay {
             path_and_query: with_query(format!("/{endpoint}"), inbound.query.as_deref()),
             accept_encoding: AcceptEncoding::Identity,
         };
-        let outgoing = self.outgoing(to, inbound);
+        let mut outgoing = self.outgoing(to, inbound);
+        let wanted = Wanted { caller, account: &account.name, endpoint, kind: CallKind::Queue, tags };
+        let Admittance { admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
+        self.mark(&mut outgoing, &admitted);
         let progress = outgoing.body.progress();
         match self.forward(account, outgoing, notes).await {
             Ok(Answer::Tenant(response)) if response.status().is_success() => {
                 let (parts, body) = read_accepted(response).await?;
                 let accepted = self.accepted(endpoint, &body)?;
                 notes.request_id = Some(accepted.request_id.clone());
-                self.record(caller, endpoint, admitted, accepted, &progress, &account.name).await?;
-                Ok(reply::whole(parts, &body, &addresses))
+                self.record(caller, admitted, accepted, &progress, &account.name).await?;
+                let mut reply = reply::whole(parts, &body, &addresses);
+                if let Some(standing) = standing {
+                    tell_standing(reply.headers_mut(), standing);
+                }
+                Ok(reply)
             }
             Ok(answer) => not_accepted(admitted, answer, &addresses).await,
             Err(error) => Err(self.not_answered(admitted, error)),
@@ -83,20 +91,21 @@ impl Relay {
     async fn record(
         &self,
         caller: &Caller,
-        endpoint: &Endpoint,
         admitted: Admitted,
         accepted: Accepted,
         progress: &BodyProgress,
         account: &crate::ids::AccountName,
     ) -> Result<(), Refusal> {
         let Accepted { request_id, app_base } = accepted;
+        let Row { id, lease, endpoint, terms } = admitted.row().clone();
         let call = OwnedCall {
-            id: admitted.id(),
+            id,
             account: account.clone(),
-            endpoint: endpoint.as_str().into(),
+            endpoint,
             app_base: app_base.clone(),
             closed: false,
-            terms: crate::store::Terms { unit_price: None, unit: None, multiplier: crate::money::Multiplier::ONE, price_version: None },
+            lease,
+            terms,
             charge: None,
         };
         let sent = SentCall {
@@ -149,7 +158,7 @@ async fn not_accepted(
             Ok(reply::unchanged(parts, body))
         }
         Answer::AccountRefused(status) => {
-            admitted.release(Some(status.as_u16()));
+            admitted.release(Some(status.as_u16()), "account_refused");
             Err(Refusal::AccountUnavailable)
         }
     }
@@ -158,6 +167,6 @@ async fn not_accepted(
 /// fal refused the job, or failed in a way that leaves open whether it took it.
 fn close(admitted: Admitted, status: StatusCode) {
     if status.is_client_error() || status.is_redirection() {
-        admitted.release(Some(status.as_u16()));
+        admitted.release(Some(status.as_u16()), "refused");
     }
 }

@@ -48,6 +48,9 @@ pub enum ServeError {
     /// The first key cannot be made.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// What sends alerts cannot be made.
+    #[error("alerts cannot be sent from here: {0}")]
+    Alerts(reqwest::Error),
     /// No randomness.
     #[error(transparent)]
     Random(#[from] NoRandomness),

@@ -20,14 +20,16 @@ pub use error::ServeError;
 use worker::Workers;
 
 use crate::admin::{Admin, CreateKey};
+use crate::alerts::{self, Alerts};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
+use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
 use crate::random::Random;
-use crate::relay::Shared;
+use crate::relay::{self, Shared};
 use crate::store::{SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
@@ -50,6 +52,7 @@ pub struct House {
     metrics: Arc<Metrics>,
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
+    alerting: Option<alerts::Sending>,
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
@@ -90,8 +93,17 @@ impl House {
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
-        let shared =
-            Shared::new(config.relay.clone(), &config.upstream, accounts, store.clone(), clock.clone(), kind);
+        let (alerts, alerting) = alerts(in_sandbox, &clock)?;
+        let given = relay::Given {
+            store: store.clone(),
+            limits: Arc::new(MemoryLimits::new(clock.clone(), limits::Settings::default())),
+            alerts,
+            accounts,
+            clock: clock.clone(),
+            kind,
+            first_lease: first_lease(&random)?,
+        };
+        let shared = Shared::new(config.relay.clone(), &config.upstream, given).await?;
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
@@ -125,6 +137,7 @@ impl House {
             metrics,
             certificates: https.and_then(|https| https.certificates),
             sandbox,
+            alerting,
             log,
             clock,
         })
@@ -135,6 +148,8 @@ impl House {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let shared = self.shared.clone();
         let watching = tokio::spawn(async move { shared.watch_keys().await });
+        let following = self.workers.watch()?;
+        let alerting = self.alerting.map(|alerting| tokio::spawn(alerting.run()));
         let logging = tokio::spawn(self.log.clone().flush_often());
         let reloading = self
             .certificates
@@ -158,6 +173,10 @@ impl House {
             give_up_abandoned(&*self.store, &*self.clock).await?;
         }
         watching.abort();
+        following.abort();
+        if let Some(alerting) = alerting {
+            alerting.abort();
+        }
         logging.abort();
         self.log.flush();
         if let Some(reloading) = reloading {
@@ -181,6 +200,20 @@ async fn open_store(
     let metrics = Metrics::new(clock.now(), names, store.counts());
     metrics.abandoned(give_up_abandoned(&store, clock).await?);
     Ok((Arc::new(store), metrics))
+}
+
+/// What tells tenants of their budgets; in the sandbox nothing leaves the machine.
+fn alerts(in_sandbox: bool, clock: &Arc<dyn Clock>) -> Result<(Alerts, Option<alerts::Sending>), ServeError> {
+    if in_sandbox {
+        return Ok((Alerts::silent(), None));
+    }
+    let (alerts, sending) = Alerts::new(clock.clone()).map_err(ServeError::Alerts)?;
+    Ok((alerts, Some(sending)))
+}
+
+/// Where this process's names of jobs in flight begin: far from where another's do.
+fn first_lease(random: &Random) -> Result<i64, ServeError> {
+    Ok(i64::try_from(random.below(1 << 62)?).unwrap_or(0))
 }
 
 /// Tells the calls of this process from those of others.

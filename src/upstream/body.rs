@@ -1,5 +1,6 @@
 //! Bodies on their way: the tenant's request going up, fal's answer coming down. Both stream; neither is ever whole here.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,6 +90,15 @@ impl BodyProgress {
     }
 }
 
+/// The beginning of a request body.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
 /// Why a request body broke off; hyper carries it, [`BodyProgress`] tells it.
 #[derive(Debug, thiserror::Error)]
 #[error("the request body did not arrive whole")]
@@ -128,6 +138,8 @@ pub struct RequestBody {
 /// What is needed of a body while it comes.
 struct Coming {
     source: Incoming,
+    /// What was read ahead and has not left yet.
+    ahead: VecDeque<Bytes>,
     limits: BodyLimits,
     /// Made at the first byte: most requests have none.
     hash: Option<digest::Context>,
@@ -144,6 +156,7 @@ impl RequestBody {
         let over = source.is_end_stream();
         let coming = Coming {
             source,
+            ahead: VecDeque::new(),
             limits,
             hash: None,
             clock,
@@ -163,6 +176,26 @@ impl RequestBody {
         Self { coming: None, progress: BodyProgress::new(clock.elapsed()) }
     }
 
+    /// Reads the beginning of the body before any of it leaves: `max_bytes`, or all of a shorter one, and what came with
+    /// the last of them. It leaves later as if it had not been looked at.
+    pub async fn peek(&mut self, max_bytes: usize) -> Result<Beginning, BodyEnd> {
+        let mut bytes = Bytes::new();
+        while bytes.len() < max_bytes {
+            match std::future::poll_fn(|cx| self.poll_data(cx)).await {
+                None => return Ok(Beginning { bytes, whole: true }),
+                Some(Err(end)) => return Err(end),
+                Some(Ok(data)) => {
+                    if let Some(coming) = &mut self.coming {
+                        coming.ahead.push_back(data.clone());
+                    }
+                    bytes = if bytes.is_empty() { data } else { [bytes, data].concat().into() };
+                }
+            }
+        }
+        let whole = self.coming.as_ref().is_none_or(|coming| coming.source.is_end_stream());
+        Ok(Beginning { bytes, whole })
+    }
+
     /// What those who wait for the answer look at.
     pub fn progress(&self) -> Arc<BodyProgress> {
         self.progress.clone()
@@ -175,11 +208,38 @@ impl RequestBody {
         }
     }
 
-    fn fail(&mut self, end: BodyEnd) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn fail(&mut self, end: BodyEnd) -> Poll<Option<Result<Bytes, BodyEnd>>> {
         if let Some(coming) = self.coming.take() {
             coming.conclude(&self.progress, end);
         }
-        Poll::Ready(Some(Err(BodyError)))
+        Poll::Ready(Some(Err(end)))
+    }
+
+    /// The next bytes from the tenant.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyEnd>>> {
+        let Self { coming: Some(coming), progress } = self else { return Poll::Ready(None) };
+        match Pin::new(&mut coming.source).poll_frame(cx) {
+            Poll::Pending => {
+                ready!(coming.poll_silence(cx, progress));
+                self.fail(BodyEnd::Stalled)
+            }
+            Poll::Ready(Some(Err(_))) => self.fail(BodyEnd::Broken),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => match coming.take(&data, progress) {
+                    Ok(()) => Poll::Ready(Some(Ok(data))),
+                    Err(end) => self.fail(end),
+                },
+                // Trailers end a body; none of them means anything to fal, so none travels.
+                Err(_trailers) => {
+                    self.complete();
+                    Poll::Ready(None)
+                }
+            },
+            Poll::Ready(None) => {
+                self.complete();
+                Poll::Ready(None)
+            }
+        }
     }
 }
 
@@ -239,37 +299,28 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { coming: Some(coming), progress } = &mut *self else { return Poll::Ready(None) };
-        match Pin::new(&mut coming.source).poll_frame(cx) {
-            Poll::Pending => {
-                ready!(coming.poll_silence(cx, progress));
-                self.fail(BodyEnd::Stalled)
-            }
-            Poll::Ready(Some(Err(_))) => self.fail(BodyEnd::Broken),
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => match coming.take(&data, progress) {
-                    Ok(()) => Poll::Ready(Some(Ok(Frame::data(data)))),
-                    Err(end) => self.fail(end),
-                },
-                // Trailers end a body; none of them means anything to fal, so none travels.
-                Err(_trailers) => {
-                    self.complete();
-                    Poll::Ready(None)
-                }
-            },
-            Poll::Ready(None) => {
-                self.complete();
-                Poll::Ready(None)
-            }
+        if let Some(data) = self.coming.as_mut().and_then(|coming| coming.ahead.pop_front()) {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
+        let data = ready!(self.poll_data(cx));
+        Poll::Ready(data.map(|data| data.map(Frame::data).map_err(|_| BodyError)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.coming.as_ref().is_none_or(|coming| coming.source.is_end_stream())
+        self.coming.as_ref().is_none_or(|coming| coming.ahead.is_empty() && coming.source.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.source.size_hint())
+        let Some(coming) = &self.coming else { return SizeHint::with_exact(0) };
+        let ahead = coming.ahead.iter().map(|data| data.len() as u64).sum::<u64>();
+        let rest =
+            if coming.source.is_end_stream() { SizeHint::with_exact(0) } else { coming.source.size_hint() };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + ahead);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint
     }
 }
 
@@ -284,7 +335,11 @@ pub(super) struct AnswerLimits {
 
 /// fal's answer on its way to the tenant. At its end the connection goes back to the pool; dropped before, the
 /// connection is dropped too, which is how fal learns that nobody listens any more.
-pub struct ResponseBody {
+///
+/// Boxed: the answer's head is handed on with it several times.
+pub struct ResponseBody(Box<Reading>);
+
+struct Reading {
     source: Incoming,
     lease: Option<Lease>,
     limits: AnswerLimits,
@@ -298,18 +353,20 @@ pub struct ResponseBody {
 impl ResponseBody {
     pub(super) fn new(source: Incoming, lease: Lease, limits: AnswerLimits, clock: Arc<dyn Clock>) -> Self {
         let (lease, silence, deadline) = (Some(lease), None, None);
-        let mut body = Self { source, lease, limits, clock, silence, hurried: false, deadline };
-        body.release_at_end();
-        body
+        let mut reading = Reading { source, lease, limits, clock, silence, hurried: false, deadline };
+        reading.release_at_end();
+        Self(Box::new(reading))
     }
 
     /// Bounds the time until the body's end, for a reader who waits for all of it: a drip keeps silence away and could
     /// go on for ever.
     pub fn hurry(mut self) -> Self {
-        self.hurried = true;
+        self.0.hurried = true;
         self
     }
+}
 
+impl Reading {
     /// Why a read whose time is over fails.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<String> {
         let whole = self.limits.whole;
@@ -351,7 +408,7 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let this = &mut *self;
+        let this = &mut *self.0;
         match Pin::new(&mut this.source).poll_frame(cx) {
             Poll::Pending => {
                 let late = ready!(this.poll_late(cx));
@@ -371,11 +428,11 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
+        self.0.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.size_hint()
+        self.0.source.size_hint()
     }
 }
 
@@ -384,7 +441,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
+    fn invariant_7_a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
         let idle = Duration::from_secs(20);
         let limits =
             BodyLimits { max_bytes: u64::MAX, idle, min_bytes_per_second: NonZeroU32::new(1024).unwrap() };

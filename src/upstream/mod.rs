@@ -19,7 +19,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 
 use body::AnswerLimits;
-pub use body::{BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
+pub use body::{Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
 use connect::Connector;
 pub use error::UpstreamError;
 pub use failfast::{ConnectionCounts, Shared};
@@ -237,8 +237,7 @@ fn compose(
     outgoing: Outgoing,
 ) -> Result<Box<Request<RequestBody>>, UpstreamError> {
     use http_body::Body as _;
-    let target =
-        origin.target(&outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
+    let target = origin.target(outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
     let progress = outgoing.body.progress();
     let bodiless = outgoing.body.is_end_stream() && outgoing.method != Method::GET;
     let mut request = Box::new(Request::new(outgoing.body));

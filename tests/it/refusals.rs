@@ -3,7 +3,9 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Answer, Fal, Relay, Seen, Step, get, json, post, reply, request, submit_reply, until};
+use crate::support::{
+    Answer, Fal, Relay, Seen, Step, get, json, post, read_answer, reply, request, submit_reply, until,
+};
 
 const ID: &str = "764cabcf-b745-4b3e-ae38-1200304cf45b";
 
@@ -58,7 +60,7 @@ async fn strangers_get_one_answer_whatever_they_show() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_dies_while_the_relay_runs() {
+async fn invariant_7_a_revoked_key_dies_while_the_relay_runs() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::before(&fal.base());
     assert_eq!(relay.client().send(post("/a/b", &relay.key, "{}")).await.status, 200);
@@ -73,12 +75,38 @@ async fn a_revoked_key_dies_while_the_relay_runs() {
 }
 
 #[tokio::test]
+async fn a_connection_that_knew_a_key_believes_no_other_and_not_that_one_for_ever() {
+    let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
+    let relay = Relay::before(&fal.base());
+    let neighbour = relay.key_of("neighbour");
+    let mut socket = relay.client().connect().await;
+    let mut status = async |request: Vec<u8>| {
+        socket.write_all(&request).await.unwrap();
+        read_answer(&mut socket).await.status
+    };
+    let poll = format!("/a/b/requests/{ID}/status");
+    assert_eq!(status(post("/a/b", &relay.key, "{}")).await, 200);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    assert_eq!(status(get(&poll, &neighbour)).await, 404);
+    assert_eq!(status(get(&poll, &neighbour)).await, 404);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    assert_eq!(status(get(&poll, &relay.key[..relay.key.len() - 1])).await, 401);
+    assert_eq!(status(request("GET", &poll, &[], b"")).await, 401);
+    assert_eq!(status(get(&poll, &relay.key)).await, 200);
+    relay.cli(&["key", "revoke", "1"]);
+    while status(get(&poll, &relay.key)).await != 401 {}
+    assert_eq!(status(get(&poll, &neighbour)).await, 404);
+}
+
+#[tokio::test]
 async fn malformed_paths_and_wrong_methods_never_reach_fal() {
     let fal = Fal::start(|_: &Seen| json("200 OK", "{}")).await;
     let relay = Relay::before(&fal.base());
     for path in ["/a/../b", "/a/b/%2e%2e/c", "/a//b", "/a/b%2fc", "/a/b%00", "/./a/b", "/a/b;c", "/a/~b"] {
         let answer = relay.client().send(post(path, &relay.key, "{}")).await;
         assert_refused(&answer, 400, "bad_request");
+        assert_eq!(answer.header("connection"), Some("close"));
     }
     for (method, path, allow) in [
         ("GET", "/a/b", "POST"),
@@ -121,7 +149,7 @@ async fn invariant_7_a_body_that_is_too_large_is_refused_before_and_while_it_com
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_or_stalls_is_not_fals_fault() {
+async fn invariant_7_a_client_that_breaks_off_or_stalls_is_not_fals_fault() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::with(&fal.base(), &[("FAL_RELAY_SERVER__BODY_IDLE_SECONDS", "1")]);
     let authorization = format!("Key {}", relay.key);
@@ -154,8 +182,13 @@ async fn invariant_7_a_fal_that_does_not_answer_is_given_up_in_time() {
         _ => Step::Hang,
     })
     .await;
-    let relay = Relay::with(&fal.base(), &[("FAL_RELAY_UPSTREAM__QUEUE_HEAD_TIMEOUT_SECONDS", "1")]);
-    assert_refused(&relay.client().send(post("/a/b", &relay.key, "{}")).await, 504, "outcome_unknown");
+    let limits = ["QUEUE", "RUN"].map(|host| format!("FAL_RELAY_UPSTREAM__{host}_HEAD_TIMEOUT_SECONDS"));
+    let relay = Relay::with(&fal.base(), &[(&limits[0], "1"), (&limits[1], "1")]);
+    let client = relay.client();
+    let submit = client.send(post("/a/b", &relay.key, "{}"));
+    let (submitted, ran) = tokio::join!(submit, client.send(post("/run/a/b", &relay.key, "{}")));
+    assert_refused(&submitted, 504, "outcome_unknown");
+    assert_refused(&ran, 504, "outcome_unknown");
     relay.client().submit("a/ok", &relay.key).await;
     let question = relay.client().send(get(&format!("/a/ok/requests/{ID}/status"), &relay.key)).await;
     assert_refused(&question, 504, "upstream_timeout");

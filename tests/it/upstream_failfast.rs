@@ -59,7 +59,7 @@ async fn five_refused_connections_rest_a_host_and_no_other() {
 }
 
 #[tokio::test]
-async fn five_silences_rest_a_host_until_it_answers_a_probe() {
+async fn invariant_7_five_silences_rest_a_host_until_it_answers_a_probe() {
     let well = Arc::new(AtomicBool::new(false));
     let is_well = well.clone();
     let fal = Fal::start(move |seen: &Seen| match is_well.load(Ordering::Relaxed) {
@@ -119,7 +119,7 @@ async fn the_sandboxs_road_cannot_leave_this_machine() {
         method: http::Method::POST,
         path_and_query: "/a/b".into(),
         headers: http::HeaderMap::new(),
-        body: RequestBody::empty(clock),
+        body: RequestBody::empty(&*clock),
     };
     let refused = upstream.send(&account, outgoing).await.err().unwrap();
     assert!(matches!(refused, UpstreamError::Connect { .. }), "{refused}");

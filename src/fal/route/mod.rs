@@ -59,6 +59,17 @@ pub enum Call {
     Storage(Storage),
 }
 
+impl Call {
+    /// Whether fal may bill it. Whoever adds a kind of call decides here, and the journey of one that may be billed begins
+    /// with its admission (invariant 2).
+    pub fn may_be_billed(&self) -> bool {
+        match self {
+            Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } => true,
+            Self::Follow { .. } | Self::Storage(_) => false,
+        }
+    }
+}
+
 /// What can be wanted of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FollowUp {

@@ -33,8 +33,12 @@ impl<S> Gate<S> {
     /// alarm; a ring before the time only sets it anew.
     pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            if self.is_carrying() {
+                self.idle_since = None;
+                return Poll::Pending;
+            }
             let now = self.clock.elapsed();
-            let Some((until, ending)) = self.awaited(now) else { return Poll::Pending };
+            let (until, ending) = self.awaited(now);
             if now >= until {
                 self.ending = Some(ending);
                 return Poll::Ready(());
@@ -51,31 +55,31 @@ impl<S> Gate<S> {
         }
     }
 
-    /// Until when what is awaited must have come, and what happens if it has not. `None` while a call is under way: its
-    /// waits are bounded where they are understood.
-    fn awaited(&mut self, now: Duration) -> Option<(Duration, Ending)> {
-        let head_timeout = self.settings.head_timeout;
-        if let Some(since) = self.head_since {
-            return Some((since + head_timeout, Ending::Refused(Violation::SlowHead)));
-        }
+    /// Whether a call is under way and nothing else is awaited: its waits are bounded where they are understood.
+    fn is_carrying(&self) -> bool {
         let between = match &self.protocol {
             Protocol::Http1(framing) => framing.is_between_requests(),
             Protocol::Unknown | Protocol::Http2(_) => true,
         };
-        let begun = self.traffic.begun();
-        if !between || !self.traffic.is_quiet() {
-            self.idle_since = None;
-            return None;
+        self.head_since.is_none() && (!between || !self.traffic.is_quiet())
+    }
+
+    /// Until when what is awaited must have come, and what happens if it has not.
+    fn awaited(&mut self, now: Duration) -> (Duration, Ending) {
+        let head_timeout = self.settings.head_timeout;
+        if let Some(since) = self.head_since {
+            return (since + head_timeout, Ending::Refused(Violation::SlowHead));
         }
+        let begun = self.traffic.begun();
         if begun == 0 {
-            return Some((self.born + head_timeout, Ending::Quiet));
+            return (self.born + head_timeout, Ending::Quiet);
         }
         let since = match self.idle_since {
             Some((then, since)) if then == begun => since,
             _ => now,
         };
         self.idle_since = Some((begun, since));
-        Some((since + self.settings.keep_alive, Ending::Quiet))
+        (since + self.settings.keep_alive, Ending::Quiet)
     }
 
     /// When an idle HTTP/1 connection is to give its buffers back; says so when that time has come.

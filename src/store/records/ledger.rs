@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountName, CallId, KeyId, RequestId, TenantId};
+use crate::ids::{AccountName, CallId, GroupId, KeyId, LeaseId, RequestId, TenantId};
 use crate::money::{Delta, Multiplier, UnitPrice, Usd};
 use crate::period::{Period, Window};
 use crate::pricing::Basis;
@@ -51,6 +51,8 @@ pub struct NewCall {
     pub endpoint: Arc<str>,
     /// How it travels.
     pub kind: CallKind,
+    /// Its place among the jobs in flight.
+    pub lease: LeaseId,
     /// The tenant's own tags, `k=v,k=v`.
     pub tags: Option<Arc<str>>,
     /// The price, frozen.
@@ -213,9 +215,11 @@ pub struct OwnedCall {
     pub app_base: Arc<str>,
     /// Whether the row is closed.
     pub closed: bool,
+    /// Its place among the jobs in flight.
+    pub lease: LeaseId,
     /// Its price.
     pub terms: Terms,
-    /// What it costs, once that is known; corrections included.
+    /// What it costs its tenant, once that is known; corrections included.
     pub charge: Option<(Usd, Basis)>,
 }
 
@@ -226,10 +230,13 @@ pub struct OpenCall {
     pub id: CallId,
     pub tenant_id: TenantId,
     pub key_id: KeyId,
+    /// The key's group of today.
+    pub group_id: GroupId,
     pub account: AccountName,
     pub endpoint: Arc<str>,
     pub kind: CallKind,
     pub state: CallState,
+    pub lease: LeaseId,
     pub request_id: Option<RequestId>,
     pub app_base: Option<Arc<str>>,
     pub terms: Terms,

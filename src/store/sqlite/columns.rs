@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    AccountName, AdjustmentId, AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId,
+    AccountName, AdjustmentId, AuditId, CallId, GroupId, KeyId, LeaseId, OperatorId, RequestId, TenantId,
 };
 use crate::key::KeyKind;
 use crate::money::{Delta, Multiplier, UnitPrice, Usd};
@@ -41,6 +41,7 @@ integer!(GroupId, GroupId, |id| id.0);
 integer!(OperatorId, OperatorId, |id| id.0);
 integer!(AuditId, AuditId, |id| id.0);
 integer!(AdjustmentId, AdjustmentId, |id| id.0);
+integer!(LeaseId, LeaseId, |id| id.0);
 
 /// Lays a closed list down as its words.
 macro_rules! word {

@@ -118,6 +118,7 @@ CREATE TABLE calls (
     app_base       TEXT,
     body_sha256    BLOB CHECK (length(body_sha256) = 32),
     body_bytes     INTEGER,
+    lease          INTEGER NOT NULL,   -- its place among the jobs in flight
     tags           TEXT,           -- the tenant's own, `k=v,k=v`
     status         INTEGER,
     reason         TEXT,           -- why it was released or given up, in a word

@@ -13,9 +13,9 @@ use super::lookup;
 /// Two statements for a caller without budgets. The row comes first: a meter that is opened on the way adds it up.
 pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, StoreError> {
     let id = CallId(session.insert(
-        "INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, tags, unit_price, unit, multiplier,
+        "INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, lease, tags, unit_price, unit, multiplier,
                             price_version, hold_nano, hold_basis, held_at)
-         VALUES (:tenant, :key, :account, :endpoint, :kind, :tags, :unit_price, :unit, :multiplier,
+         VALUES (:tenant, :key, :account, :endpoint, :kind, :lease, :tags, :unit_price, :unit, :multiplier,
                  :price_version, :hold, :hold_basis, :held_at)",
         named_params! {
             ":tenant": call.tenant_id,
@@ -23,6 +23,7 @@ pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, St
             ":account": call.account,
             ":endpoint": call.endpoint,
             ":kind": call.kind,
+            ":lease": call.lease,
             ":tags": call.tags,
             ":unit_price": call.terms.unit_price,
             ":unit": call.terms.unit,

@@ -21,7 +21,7 @@ pub(super) fn owned(
     request_id: &RequestId,
 ) -> Result<Option<OwnedCall>, StoreError> {
     let sql = "SELECT id, unit_price, unit, multiplier, price_version, account, endpoint, app_base, state,
-                      charge_nano, adjusted_charge_nano, cost_basis
+                      charge_nano, adjusted_charge_nano, cost_basis, lease
                FROM calls WHERE request_id = ?1 AND tenant_id = ?2 ORDER BY id LIMIT 1";
     rows::one(session, sql, (request_id, tenant), owned_call)
 }
@@ -38,6 +38,7 @@ fn owned_call(row: &Row<'_>) -> Result<OwnedCall, StoreError> {
             app_base: row.get(7)?,
             closed: row.get::<_, CallState>(8)?.is_closed(),
             charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
+            lease: row.get(12)?,
         })
     })
 }

@@ -1,0 +1,176 @@
+//! The one door for money (invariant 2): whatever fal may bill passes here and nowhere else. Cheap checks before dear
+//! ones: the endpoint, the rates and jobs in flight, what it may cost, and last the budgets, in the same transaction as
+//! the row.
+
+use std::sync::Arc;
+
+use super::Relay;
+use super::caller::Caller;
+use super::ledger::Admitted;
+use super::refusal::Refusal;
+use crate::fal::Endpoint;
+use crate::ids::{AccountName, LeaseId};
+use crate::limits::{Admission, Ask, Standing};
+use crate::pricing::{Quote, QuoteError, SAMPLE_BYTES, Sample};
+use crate::store::{CallKind, NewCall, Spent, Terms};
+use crate::upstream::{Beginning, RequestBody};
+
+/// A call that wants to be made.
+pub(super) struct Wanted<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) account: &'a AccountName,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) kind: CallKind,
+    pub(super) tags: Option<Arc<str>>,
+}
+
+/// A call that may be made.
+pub(super) struct Admittance {
+    pub(super) admitted: Admitted,
+    /// The limit that has the least left, for the answer's headers.
+    pub(super) standing: Option<Standing>,
+}
+
+impl Relay {
+    /// Lets a call that is not billed in under the limits on requests.
+    pub async fn pace(&self, caller: &Caller) -> Result<(), Refusal> {
+        let bounds = caller.request_bounds();
+        if bounds.is_empty() {
+            return Ok(());
+        }
+        let ask = Ask { owners: caller.owners(), job: None };
+        match self.shared.limits.admit(bounds, ask).await? {
+            Admission::Granted(_) => Ok(()),
+            Admission::Limited(limited) => Err(Refusal::Limited(limited)),
+        }
+    }
+
+    /// Lets a call in that fal may bill: when this has answered, its row is on the disk and its money held.
+    pub(super) async fn admit(
+        &self,
+        wanted: Wanted<'_>,
+        body: &mut RequestBody,
+    ) -> Result<Admittance, Refusal> {
+        let endpoint: Arc<str> = wanted.endpoint.as_str().into();
+        if !wanted.caller.rules().permits(&endpoint) {
+            return Err(Refusal::EndpointNotAllowed(endpoint));
+        }
+        let lease = self.shared.next_lease();
+        let standing = self.take_place(wanted.caller, lease).await?;
+        match self.hold(wanted, endpoint, lease, body).await {
+            Ok(admitted) => Ok(Admittance { admitted, standing }),
+            Err(refusal) => {
+                self.ledger.leave(lease).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// A place under the rates and among the jobs in flight.
+    async fn take_place(&self, caller: &Caller, lease: LeaseId) -> Result<Option<Standing>, Refusal> {
+        let ask = Ask { owners: caller.owners(), job: Some(lease) };
+        match self.shared.limits.admit(caller.billable_bounds(), ask).await? {
+            Admission::Granted(standing) => Ok(standing),
+            Admission::Limited(limited) => Err(Refusal::Limited(limited)),
+        }
+    }
+
+    async fn hold(
+        &self,
+        wanted: Wanted<'_>,
+        endpoint: Arc<str>,
+        lease: LeaseId,
+        body: &mut RequestBody,
+    ) -> Result<Admitted, Refusal> {
+        let Wanted { caller, account, kind, tags, .. } = wanted;
+        let quote = self.quote(caller, &endpoint, body).await?;
+        let now = self.shared.clock.now();
+        let call = NewCall {
+            tenant_id: caller.tenant_id(),
+            key_id: caller.key_id(),
+            account: account.clone(),
+            endpoint,
+            kind,
+            lease,
+            tags,
+            hold: quote.hold,
+            hold_basis: quote.basis.as_str(),
+            terms: self.terms(caller, quote),
+            windows: caller.windows(now),
+            held_at: now,
+        };
+        let (admitted, told) = self.ledger.hold(call).await?;
+        told.into_iter().for_each(|spent| self.tell(caller, spent));
+        Ok(admitted)
+    }
+
+    /// What the call may cost; refused when that is more than one call may.
+    async fn quote(
+        &self,
+        caller: &Caller,
+        endpoint: &Arc<str>,
+        body: &mut RequestBody,
+    ) -> Result<Quote, Refusal> {
+        let beginning = match self.shared.prices.needs_body(endpoint) {
+            true => body.peek(SAMPLE_BYTES).await.map_err(|end| self.broken(end))?,
+            false => Beginning { bytes: bytes::Bytes::new(), whole: false },
+        };
+        let sample = Sample { body: &beginning.bytes, whole: beginning.whole };
+        let multiplier = caller.record().group.multiplier;
+        let quote = self.shared.prices.quote(endpoint, multiplier, sample);
+        let quote = quote.map_err(|error| match error {
+            QuoteError::PriceUnknown => Refusal::PriceUnknown(endpoint.clone()),
+            QuoteError::TooLarge(_) => Refusal::Malformed("The request asks for more than can ever be paid."),
+        })?;
+        match caller.rules().max_request() {
+            Some(limit) if quote.hold > limit => Err(Refusal::TooDear { estimate: quote.hold, limit }),
+            _ => Ok(quote),
+        }
+    }
+
+    fn broken(&self, end: crate::upstream::BodyEnd) -> Refusal {
+        Refusal::of_body(end, self.shared.settings.max_body_bytes)
+    }
+
+    fn terms(&self, caller: &Caller, quote: Quote) -> Terms {
+        let multiplier = caller.record().group.multiplier;
+        let version = i64::try_from(self.shared.prices.book().version()).ok();
+        match quote.price {
+            Some(price) => Terms {
+                unit_price: Some(price.unit_price),
+                unit: Some(price.unit),
+                multiplier,
+                price_version: version,
+            },
+            None => Terms { unit_price: None, unit: None, multiplier, price_version: version },
+        }
+    }
+
+    /// Says that a budget is nearly spent: in the log, and to the tenant's own address for alerts.
+    fn tell(&self, caller: &Caller, spent: Spent) {
+        tracing::warn!(
+            tenant = %caller.tenant(),
+            key_id = spent.payer.key_id.map(|id| id.0),
+            period = spent.period.as_str(),
+            limit_usd = %spent.limit,
+            left_usd = %spent.left,
+            "a budget is nearly spent"
+        );
+        if let Some(url) = &caller.record().tenant.alert_url {
+            self.shared.alerts.raise(url, alert(caller, &spent));
+        }
+    }
+}
+
+/// What a tenant's address for alerts is told of a budget.
+fn alert(caller: &Caller, spent: &Spent) -> serde_json::Value {
+    serde_json::json!({
+        "type": "budget.nearly_spent",
+        "tenant": caller.tenant(),
+        "key_id": spent.payer.key_id,
+        "period": spent.period,
+        "limit_usd": spent.limit,
+        "remaining_usd": spent.left,
+        "resets_at": spent.resets_at.map(|at| at.to_string()),
+    })
+}

@@ -1,0 +1,147 @@
+//! What all workers of a process share: keys, owners, prices, limits, the ledger, the accounts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::accounts::Accounts;
+use super::addresses::AddressBook;
+use super::identity::Identities;
+use super::owners::Owners;
+use super::prices::Prices;
+use super::settings::Settings;
+use crate::alerts::Alerts;
+use crate::clock::Clock;
+use crate::ids::{CallId, LeaseId};
+use crate::key::KeyKind;
+use crate::limits::{Lease, Limits, Owners as LeaseOwners};
+use crate::store::{CallState, OpenCall, Store, StoreError};
+use crate::upstream::{self, Account};
+
+/// Rows that are in memory at once while the jobs in flight are counted.
+const PAGE: u32 = 1000;
+
+/// What the relay is given and does not make itself.
+pub struct Given {
+    /// The ledger, and who may spend.
+    pub store: Arc<dyn Store>,
+    /// Rates and jobs in flight.
+    pub limits: Arc<dyn Limits>,
+    /// Where a tenant is told that its budget is nearly spent.
+    pub alerts: Alerts,
+    /// The operator's fal accounts.
+    pub accounts: Vec<Account>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Keys of this kind open the relay's ports, others do not.
+    pub kind: KeyKind,
+    /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
+    pub first_lease: i64,
+}
+
+/// What all workers share.
+pub struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) limits: Arc<dyn Limits>,
+    pub(super) alerts: Alerts,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) identities: Identities,
+    pub(super) owners: Owners,
+    pub(super) prices: Arc<Prices>,
+    pub(super) accounts: Accounts,
+    pub(super) addresses: AddressBook,
+    pub(super) settings: Settings,
+    /// Tells this relay's calls from another's on fal's bill.
+    pub(super) instance: Arc<str>,
+    next_lease: AtomicI64,
+}
+
+impl Shared {
+    /// What the workers of one process share, with what the store remembers: prices, and jobs in flight.
+    pub async fn new(
+        settings: Settings,
+        upstream: &upstream::Settings,
+        given: Given,
+    ) -> Result<Arc<Self>, StoreError> {
+        let Given { store, limits, alerts, accounts, clock, kind, first_lease } = given;
+        let prices = Arc::new(Prices::new(settings.pricing.clone()));
+        prices.remember(&*store).await?;
+        prices.reload(&*store).await?;
+        let shared = Self {
+            identities: Identities::new(store.clone(), clock.clone(), kind, settings.identity_cache_entries),
+            owners: Owners::new(store.clone(), settings.owner_cache_entries),
+            accounts: Accounts::new(accounts),
+            addresses: AddressBook::new(upstream),
+            instance: store.instance().await?,
+            next_lease: AtomicI64::new(first_lease),
+            prices,
+            store,
+            limits,
+            alerts,
+            clock,
+            settings,
+        };
+        shared.restore_leases().await?;
+        Ok(Arc::new(shared))
+    }
+
+    /// Looks every `relay.key_check_ms` whether any key or price has changed; never returns.
+    pub async fn watch_keys(&self) {
+        let (mut keys, mut prices) = (None, None);
+        loop {
+            match self.look_for_changes(&mut keys, &mut prices).await {
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "cannot ask whether keys or prices have changed"),
+            }
+            self.clock.sleep(self.settings.key_check).await;
+        }
+    }
+
+    async fn look_for_changes(
+        &self,
+        keys: &mut Option<i64>,
+        prices: &mut Option<i64>,
+    ) -> Result<(), StoreError> {
+        let revision = Some(self.store.keys_revision().await?);
+        if *keys != revision {
+            self.identities.forget();
+            *keys = revision;
+        }
+        let revision = Some(self.store.prices_revision().await?);
+        if *prices != revision {
+            self.prices.reload(&*self.store).await?;
+            *prices = revision;
+        }
+        Ok(())
+    }
+
+    /// Whether the ledger answers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    /// A name for a job's place among those in flight.
+    pub(super) fn next_lease(&self) -> LeaseId {
+        LeaseId(self.next_lease.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Jobs that a stopped process left in flight count on.
+    async fn restore_leases(&self) -> Result<(), StoreError> {
+        let mut after = CallId(0);
+        loop {
+            let page = self.store.open_calls(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            let leases: Vec<_> =
+                page.iter().filter(|call| call.state == CallState::Sent).map(lease).collect();
+            if let Err(error) = self.limits.restore(&leases).await {
+                tracing::warn!(%error, "jobs in flight from before the start are not counted");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn lease(call: &OpenCall) -> Lease {
+    let owners = LeaseOwners { tenant: call.tenant_id, group: Some(call.group_id), key: call.key_id };
+    Lease { id: call.lease, owners }
+}
