@@ -1,16 +1,23 @@
 //! The verbs of the command line. Each reads the configuration, does its work through the room that knows it, and
 //! prints for people or, with `--json`, for programs.
 
+mod args;
+pub mod audit;
 #[cfg(test)]
 mod bench;
 pub mod check;
 pub mod doctor;
+pub mod group;
 mod health;
+pub mod import;
 pub mod key;
 pub mod ledger;
+pub mod operator;
+pub mod prices;
 mod serve;
 mod table;
 pub mod tenant;
+pub mod usage;
 mod welcome;
 
 use std::io::Write;
@@ -57,15 +64,30 @@ enum Verb {
     Check(check::Check),
     /// Print what a client needs to use this relay, and try it with the client that is installed here
     Doctor(doctor::Doctor),
-    /// Make, list and end the relay's keys
+    /// Make, list, change and end the relay's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// List tenants
+    /// Make, list, change and end tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Read the ledger
+    /// Make, list, change and end groups: keys that share a price and limits
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Make, list and end operators, who use the admin API
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
+    /// List prices and set your own
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
+    /// Sum up what was spent, by whom, on what
+    Usage(usage::Usage),
+    /// Read and correct the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// List who changed what, and why
+    Audit(audit::Audit),
+    /// Take over keys and groups of a one-api or new-api
+    Import(import::Import),
     /// Bring the store up to date (serve does it too)
     Migrate,
     /// Ask a running relay whether it is ready; for container health checks
@@ -89,6 +111,12 @@ impl Cli {
             Verb::Doctor(doctor) => doctor::run(&doctor, &place, &mut out).await,
             Verb::Key(command) => key::run(&command, &place.office()?, &mut out).await,
             Verb::Tenant(command) => tenant::run(&command, &place.office()?, &mut out).await,
+            Verb::Group(command) => group::run(&command, &place.office()?, &mut out).await,
+            Verb::Operator(command) => operator::run(&command, &place.office()?, &mut out).await,
+            Verb::Prices(command) => prices::run(&command, &place.office()?, &mut out).await,
+            Verb::Usage(usage) => usage::run(&usage, &place.office()?, &mut out).await,
+            Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
+            Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
