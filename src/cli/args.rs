@@ -109,9 +109,8 @@ impl RulesArgs {
             requests_per_minute: self.requests_per_minute.map_or(old.requests_per_minute, |limit| limit.0),
             submits_per_minute: self.submits_per_minute.map_or(old.submits_per_minute, |limit| limit.0),
             jobs_in_flight: self.jobs_in_flight.map_or(old.jobs_in_flight, |limit| limit.0),
-            max_request_usd: max_per_request.map_or(old.max_request_usd, |text| {
-                (text != NONE).then(|| text.to_owned())
-            }),
+            max_request_usd: max_per_request
+                .map_or(old.max_request_usd, |text| (text != NONE).then(|| text.to_owned())),
             networks: list(&self.networks, old.networks),
             origins: list(&self.origins, old.origins),
         }

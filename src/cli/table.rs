@@ -25,7 +25,9 @@ pub(super) fn write<R: AsRef<[String]>>(
 /// Writes each field on a line of its own.
 pub(super) fn record(out: &mut impl Write, fields: &[(&str, String)]) -> io::Result<()> {
     let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    fields.iter().try_for_each(|(name, value)| writeln!(out, "{}", format!("{name:width$}  {value}").trim_end()))
+    fields
+        .iter()
+        .try_for_each(|(name, value)| writeln!(out, "{}", format!("{name:width$}  {value}").trim_end()))
 }
 
 /// What is there, or what is said when nothing is.
