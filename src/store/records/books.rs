@@ -68,7 +68,7 @@ words! {
         Key = "key",
         /// The endpoint.
         Endpoint = "endpoint",
-        /// The tenant's tags, one row for each `k=v`. Not beside key or endpoint.
+        /// The tenant's tags, one row for each `k=v`. Not beside endpoint.
         Tag = "tag",
     }
 }
