@@ -189,5 +189,6 @@ fn endpoints(rules: &Effective) -> Vec<Endpoints<'_>> {
         Level::Group => "group",
         Level::Key => "key",
     };
-    said.map(|(level, rules)| Endpoints { scope: scope(level), allow: &rules.allow, deny: &rules.deny }).collect()
+    said.map(|(level, rules)| Endpoints { scope: scope(level), allow: &rules.allow, deny: &rules.deny })
+        .collect()
 }

@@ -52,7 +52,9 @@ mod tests {
             assert_eq!(read(written), Some((day, after)), "{written}");
         }
         assert_eq!((text(20_484), text(-1)), ("2026-01-31".into(), "1969-12-31".into()));
-        for wrong in ["", "2026", "20260131", "2026-1-31", "2026-02-30", "2026-01-31T00:00:00", "T", "-", "yesterday"] {
+        for wrong in
+            ["", "2026", "20260131", "2026-1-31", "2026-02-30", "2026-01-31T00:00:00", "T", "-", "yesterday"]
+        {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -19,9 +19,9 @@ use crate::relay::refusal::Refusal;
 use crate::relay::reply::Reply;
 
 /// Endpoints that one question may name, as at fal.
-const NAMED_MAX: usize = 50;
+const ENDPOINTS_MAX: usize = 50;
 /// The most entries on a page; of a page that is not asked to be shorter, all.
-const PAGE_MAX: usize = 100;
+const MODELS_MAX: usize = 100;
 
 #[derive(Serialize)]
 struct Models<'a> {
@@ -163,8 +163,8 @@ impl Wanted {
 impl Page {
     fn read(query: &Query<'_>) -> Result<Self, Refusal> {
         let limit = match query.one("limit")?.map(str::parse) {
-            None => PAGE_MAX,
-            Some(Ok(limit @ 1..)) => PAGE_MAX.min(limit),
+            None => MODELS_MAX,
+            Some(Ok(limit @ 1..)) => MODELS_MAX.min(limit),
             Some(_) => return Err(wrong("limit", "must be a whole number from 1 on")),
         };
         let after = query.one("cursor")?.map(cursor).transpose()?;
@@ -194,8 +194,8 @@ fn named<'a>(query: &'a Query<'_>) -> Result<Vec<&'a str>, Refusal> {
     let named = query.list("endpoint_id");
     match named.iter().any(|id| id.is_empty()) {
         true => Err(wrong("endpoint_id", "must not be empty")),
-        false if named.len() > NAMED_MAX => {
-            Err(wrong("endpoint_id", format!("must have {NAMED_MAX} values at most")))
+        false if named.len() > ENDPOINTS_MAX => {
+            Err(wrong("endpoint_id", format!("must have {ENDPOINTS_MAX} values at most")))
         }
         false => Ok(named),
     }

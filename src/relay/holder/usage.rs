@@ -71,7 +71,12 @@ impl Relay {
         };
         let rows = self.shared.store.usage(filter(&asked.by)).await?;
         if rows.len() > USAGE_ROWS_MAX as usize {
-            return Err(wrong("start", format!("and end are too far apart: the answer has more than {USAGE_ROWS_MAX} lines; ask for fewer days")));
+            return Err(wrong(
+                "start",
+                format!(
+                    "and end are too far apart: the answer has more than {USAGE_ROWS_MAX} lines; ask for fewer days"
+                ),
+            ));
         }
         if asked.csv {
             return Ok(answer("text/csv; charset=utf-8; header=present", asked.csv(&rows).into_bytes()));
@@ -152,8 +157,9 @@ fn stretch(query: &Query<'_>, now: Timestamp) -> Result<(i64, i64), Refusal> {
 
 fn day(query: &Query<'_>, name: &'static str) -> Result<Option<(i64, bool)>, Refusal> {
     let read = |text| {
-        days::read(text)
-            .ok_or_else(|| wrong(name, "must be a date such as 2026-01-31, or a moment such as 2026-01-31T00:00:00Z"))
+        days::read(text).ok_or_else(|| {
+            wrong(name, "must be a date such as 2026-01-31, or a moment such as 2026-01-31T00:00:00Z")
+        })
     };
     query.one(name)?.map(read).transpose()
 }
@@ -163,7 +169,10 @@ fn dimensions(query: &Query<'_>) -> Result<Vec<Dimension>, Refusal> {
     let names = query.list("by");
     if let Some(unknown) = names.iter().find(|name| DIMENSIONS.iter().all(|one| one.as_str() != **name)) {
         let shown: String = unknown.chars().take(20).collect();
-        return Err(wrong("by", format!("must be day, endpoint, tag, or several of them with commas, not {shown:?}")));
+        return Err(wrong(
+            "by",
+            format!("must be day, endpoint, tag, or several of them with commas, not {shown:?}"),
+        ));
     }
     let by: Vec<_> = DIMENSIONS.into_iter().filter(|one| names.contains(&one.as_str())).collect();
     match by.as_slice() {
