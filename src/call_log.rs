@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_leave_often_and_at_the_end() {
+    async fn invariant_7_lines_leave_often_and_at_the_end() {
         let (log, paper, clock) = log(Form::Text, Level::INFO);
         let flushing = tokio::spawn(log.clone().flush_often());
         log.write(Level::INFO, fields);

@@ -97,6 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn invariant_7_a_request_id_has_a_longest_form() {
+        assert!(RequestId::parse(&"x".repeat(RequestId::MAX_LEN)).is_ok());
+        assert_eq!(RequestId::parse(&"x".repeat(RequestId::MAX_LEN + 1)), Err(NotARequestId));
+    }
+
+    #[test]
     fn request_ids_are_strict() {
         for good in ["764cabcf-b745-4b3e-ae38-1200304cf45b", "A_1", "x"] {
             assert_eq!(RequestId::parse(good).unwrap().as_str(), good);

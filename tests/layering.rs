@@ -3,6 +3,9 @@
 //! Reads `src` as text: comments, string literals and test-only items are blanked first, then every path that begins
 //! at the crate's root counts as an import. `cargo nextest run --test layering --no-capture` also prints the counts.
 
+#[cfg(test)]
+#[path = "layering/limits.rs"]
+mod limits;
 #[path = "layering/scan.rs"]
 mod scan;
 
@@ -41,14 +44,14 @@ mod layering {
     const LONG_FILES_ONE_IN: usize = 10;
 
     /// One file of `src`, cleaned for reading.
-    struct Source {
+    pub(crate) struct Source {
         path: PathBuf,
         /// The top-level module that the file belongs to.
-        room: String,
+        pub(crate) room: String,
         /// How many `super` lead from the file to the crate's root.
         depth: usize,
         lines: usize,
-        code: String,
+        pub(crate) code: String,
         test_only: bool,
     }
 
@@ -295,7 +298,7 @@ mod layering {
     }
 
     /// The sources that are in the product, without those of tests.
-    fn product() -> Vec<Source> {
+    pub(crate) fn product() -> Vec<Source> {
         sources().into_iter().filter(|source| !source.test_only).collect()
     }
 

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_are_exact() {
+    fn invariant_7_the_limits_of_an_endpoint_are_exact() {
         let deep = |segments: usize| vec!["a"; segments].join("/");
         assert!(Endpoint::parse(&deep(Endpoint::MAX_SEGMENTS)).is_ok());
         assert_eq!(Endpoint::parse(&deep(Endpoint::MAX_SEGMENTS + 1)), Err(BadEndpoint::TooDeep));

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_goes_off_in_bounded_pieces() {
+    fn invariant_7_a_bomb_goes_off_in_bounded_pieces() {
         let plain = vec![0; 50 << 20];
         let (out, most) = inflate(&gzip(&plain), usize::MAX);
         assert_eq!(out.unwrap().len(), plain.len());

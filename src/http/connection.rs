@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -61,10 +62,13 @@ impl Host {
         let peer = Arc::new(Peer { address, secure, last_key: LastKey::default() });
         service_fn(move |request| {
             let call = traffic.begin();
-            let (front, peer) = (front.clone(), peer.clone());
+            let (front, peer, traffic) = (front.clone(), peer.clone(), traffic.clone());
             // Boxed: hyper keeps room for a call in each connection, and a call under way takes kilobytes.
             Box::pin(async move {
                 let answer = front.answer(request, &peer).await;
+                if answer.status() == StatusCode::BAD_REQUEST && answer.headers().contains_key(CONNECTION) {
+                    traffic.set_last();
+                }
                 Ok(answer.map(|body| Answering::new(body, call)))
             })
         })
@@ -169,9 +173,11 @@ async fn speak_http1<S>(
         gate.put_back(&parts.read_buf);
         // The buffer is held by what was put back's owner until here: let it go before the wait.
         drop(parts.read_buf);
+        let parked = host.front.counts().parked();
         if !awaken(&mut gate, &host.stop).await {
             return;
         }
+        drop(parked);
         traffic.set_parkable(false);
     }
 }

@@ -43,5 +43,6 @@ pub(super) fn answer(violation: Violation) -> Reply {
     let (status, kind) = violation.class();
     let mut reply = refusal::json_answer(status, &violation.json());
     reply.headers_mut().insert(X_RELAY_ERROR, HeaderValue::from_static(kind));
+    reply.headers_mut().insert(header::CONNECTION, refusal::CLOSE);
     reply
 }

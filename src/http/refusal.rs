@@ -12,6 +12,9 @@ const X_RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
 /// Tells both official clients that a 504 must not be sent again (protocol 7.5).
 const X_FAL_REQUEST_TIMEOUT_TYPE: HeaderName = HeaderName::from_static("x-fal-request-timeout-type");
 
+/// Ends an HTTP/1 connection with the answer; hyper leaves it out of answers over HTTP/2.
+pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// Status and type of a refusal.
 fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
@@ -49,6 +52,10 @@ pub(super) fn answer(refusal: &Refusal) -> Reply {
     match refusal {
         // Like fal's own answer to an unknown id in everything, so it is not marked as ours either.
         Refusal::UnknownRequest => return response,
+        // Whoever stands before us may have read it in another way, and what follows it too.
+        Refusal::Malformed(_) | Refusal::MalformedPath(_) => {
+            headers.insert(header::CONNECTION, CLOSE);
+        }
         Refusal::Unauthorized => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

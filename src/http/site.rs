@@ -177,6 +177,12 @@ mod tests {
     }
 
     #[test]
+    fn invariant_7_a_host_has_a_longest_form() {
+        assert!(site(&[("host", &"a".repeat(HOST_MAX_BYTES))], STRANGER).is_ok());
+        assert!(site(&[("host", &"a".repeat(HOST_MAX_BYTES + 1))], STRANGER).is_err());
+    }
+
+    #[test]
     fn host_names_choose_the_role() {
         let role_of = |host: &str| site(&[("host", host)], STRANGER).unwrap().role;
         assert_eq!(role_of("queue.fal.run"), Role::Queue);

@@ -18,6 +18,7 @@ pub(super) struct Traffic {
     begun: AtomicU32,
     ended: AtomicU32,
     parkable: AtomicBool,
+    last: AtomicBool,
     refusal: OnceLock<Violation>,
 }
 
@@ -46,6 +47,16 @@ impl Traffic {
     /// Why the gate ended the connection, if it did.
     pub(super) fn refusal(&self) -> Option<Violation> {
         self.refusal.get().copied()
+    }
+
+    /// Says that the answer under way is the last one, whatever the client still sends.
+    pub(super) fn set_last(&self) {
+        self.last.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said.
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Says that the connection has been idle for so long that its buffers are worth giving back.

@@ -105,6 +105,8 @@ fn calls(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
 fn connections(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
     let open = workers.level(|worker| &worker.connections);
     page.gauge("connections_open", "Clients' connections that are open", None, [([], open)])?;
+    let parked = workers.level(|worker| &worker.parked);
+    page.gauge("connections_parked", "Clients' connections that hold no buffers", None, [([], parked)])?;
     let accepted = workers.sum(|worker| worker.accepted.get());
     page.counter("connections_accepted", "Clients' connections that were served", None, [([], accepted)])?;
     let unserved = Unserved::ALL

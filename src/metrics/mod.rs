@@ -18,7 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use cell::{Counter, Gauge, Sizes, Times};
 pub use labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, Status, Unserved};
 pub use store::StoreCounts;
-pub use worker::{ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenUpstream, REFUSALS_MAX, Worker};
+pub use worker::{
+    ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenUpstream, ParkedConnection, REFUSALS_MAX, Worker,
+};
 
 use crate::clock::Timestamp;
 use crate::ids::AccountName;

@@ -77,6 +77,7 @@ pub struct Worker {
     pub(super) in_flight: Gauge,
     pub(super) routes: [RouteCounts; Route::COUNT],
     pub(super) connections: Gauge,
+    pub(super) parked: Gauge,
     pub(super) accepted: Counter,
     pub(super) unserved: [Counter; Unserved::COUNT],
     pub(super) hosts: [Arc<HostCounts>; Host::COUNT],
@@ -95,6 +96,7 @@ impl Worker {
             in_flight: Gauge::default(),
             routes: std::array::from_fn(|_| RouteCounts::default()),
             connections: Gauge::default(),
+            parked: Gauge::default(),
             accepted: Counter::default(),
             unserved: Default::default(),
             hosts: Default::default(),
@@ -134,6 +136,12 @@ impl Worker {
         self.accepted.add(1);
         self.connections.add(1);
         OpenConnection(self.clone())
+    }
+
+    /// An open connection has given its buffers back; it is counted as parked until what this returns is dropped.
+    pub fn parked(self: &Arc<Self>) -> ParkedConnection {
+        self.parked.add(1);
+        ParkedConnection(self.clone())
     }
 
     /// A connection is not served.
@@ -203,6 +211,16 @@ pub struct OpenConnection(Arc<Worker>);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.add(-1);
+    }
+}
+
+/// A connection that is counted as parked.
+#[derive(Debug)]
+pub struct ParkedConnection(Arc<Worker>);
+
+impl Drop for ParkedConnection {
+    fn drop(&mut self) {
+        self.0.parked.add(-1);
     }
 }
 
@@ -282,7 +300,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_beyond_the_last_name_count_together() {
+    fn invariant_7_accounts_beyond_the_last_name_count_together() {
+        let names: Vec<_> =
+            (0..ACCOUNTS_MAX + 50).map(|nth| AccountName::new(&format!("account-{nth}"))).collect();
+        let worker = Worker::new(names.clone().into());
+        let slots: std::collections::BTreeSet<_> = names.iter().map(|name| worker.slot(Some(name))).collect();
+        assert_eq!((slots.len(), worker.outcomes.len()), (ACCOUNTS_MAX + 1, ACCOUNTS_MAX + 2));
+    }
+
+    #[test]
+    fn invariant_7_refusals_beyond_the_last_name_count_together() {
         let refusals = Refusals::default();
         for nth in 0..REFUSALS_MAX + 5 {
             refusals.count(Box::leak(format!("error_{nth}").into_boxed_str()));

@@ -36,3 +36,17 @@ impl AddressBook {
         AppBase::from_address(address, self.fal.fal())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invariant_7_invented_hosts_take_no_more_room_than_a_few() {
+        let book = AddressBook::new(&upstream::Settings::default());
+        for number in 0..10_000 {
+            book.under(&format!("http://host-{number}.test"));
+        }
+        assert!(book.ready.len() <= BASES_MAX, "{}", book.ready.len());
+    }
+}

@@ -134,7 +134,7 @@ async fn a_changed_pair_is_served_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn the_watch_follows_the_clock() {
+async fn invariant_7_a_changed_certificate_waits_for_the_next_look_and_no_longer() {
     let dir = tempfile::tempdir().unwrap();
     let files = write_pair(dir.path());
     let certificates = Certificates::load(&files).unwrap();
@@ -148,6 +148,13 @@ async fn the_watch_follows_the_clock() {
         tokio::task::yield_now().await;
     }
     watch.abort();
+}
+
+#[test]
+fn invariant_7_a_file_without_an_end_is_not_read_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let endless = CertificateFiles { certificate_file: "/dev/zero".into(), ..write_pair(dir.path()) };
+    assert!(matches!(Certificates::load(&endless), Err(TlsError::NotPem { .. })));
 }
 
 #[test]

@@ -390,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
+    fn invariant_7_a_body_is_waited_for_as_long_as_it_keeps_its_pace() {
         let idle = Duration::from_secs(20);
         let limits =
             BodyLimits { max_bytes: u64::MAX, idle, min_bytes_per_second: NonZeroU32::new(1024).unwrap() };

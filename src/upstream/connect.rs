@@ -20,8 +20,9 @@ use crate::metrics::{HostCounts, OpenUpstream};
 
 /// The most bytes of an answer that one connection holds while the tenant reads slowly.
 const READ_BUFFER_MAX_BYTES: usize = 32 * 1024;
-/// The longest head of an answer, and the most fields in it. fal's carry about twenty.
-const HEAD_MAX_BYTES: usize = 64 * 1024;
+/// The longest head of an answer, and the most fields in it. fal's carry about twenty. Over HTTP/1 a head must fit into
+/// the buffer too.
+const HEAD_MAX_BYTES: usize = 32 * 1024;
 const HEADERS_MAX: usize = 128;
 /// The most bytes of an answer that one HTTP/2 stream holds while the tenant reads slowly.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -126,4 +127,29 @@ async fn http_2(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstre
         .await?;
     tokio::spawn(async move { drop((connection.await, open)) });
     Ok(Sender::Http2 { sender, open: Arc::new(AtomicUsize::new(0)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::upstream::RequestBody;
+
+    /// Time is tokio's own and stands still until nothing else is left to do.
+    #[tokio::test(start_paused = true)]
+    async fn invariant_7_a_connection_that_has_died_in_silence_is_found_out() {
+        const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        let counts: Arc<HostCounts> = Arc::default();
+        let sender = http_2(TokioIo::new(near), counts.opened()).await.unwrap();
+        let Sender::Http2 { mut sender, .. } = sender else { unreachable!() };
+        far.write_all(&EMPTY_SETTINGS).await.unwrap();
+        let mut request = Request::new(RequestBody::empty(&SystemClock::new()));
+        *request.uri_mut() = "http://fal.test/".parse().unwrap();
+        let error = sender.send_request(request).await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+    }
 }

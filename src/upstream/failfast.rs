@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_in_a_row_send_a_host_to_rest_once() {
+    fn invariant_7_failures_in_a_row_send_a_host_to_rest_once() {
         let health = Health::default();
         for _ in 0..FAILURES_MAX - 1 {
             assert!(!health.failed());

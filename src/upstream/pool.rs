@@ -218,3 +218,58 @@ impl Drop for Lease {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::upstream::exchange;
+    use crate::upstream::origin::Origin;
+
+    /// A pool before a host that listens, with idle connections that all look well.
+    fn pool(address: &str) -> Arc<Pool> {
+        let connector = Connector {
+            origin: Origin::parse(address).unwrap(),
+            tls: None,
+            timeout: Duration::from_secs(60),
+            loopback_only: true,
+            shared: Arc::default(),
+            counts: Arc::default(),
+        };
+        Pool::new(connector, 64, Duration::from_secs(60), Arc::new(SystemClock::new()))
+    }
+
+    #[tokio::test]
+    async fn invariant_7_no_more_than_a_few_dead_connections_are_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = pool(&format!("http://{}", listener.local_addr().unwrap()));
+        let mut idle = Vec::new();
+        for _ in 0..10 {
+            let (near, far) = tokio::io::duplex(1024);
+            let (sender, connection) = http1::handshake(TokioIo::new(near)).await.unwrap();
+            let mut connection = Box::pin(connection);
+            assert!(poll!(&mut connection).is_pending());
+            pool.keep(sender);
+            idle.push((connection, far));
+        }
+        let body = RequestBody::empty(&*pool.clock);
+        let progress = body.progress();
+        let mut call = Box::pin(exchange(&pool, Box::new(Request::new(body)), &progress));
+        // Each dies as the call is given to it; then none is trusted any more.
+        for left in (7..10).rev() {
+            assert!(poll!(&mut call).is_pending());
+            assert_eq!(lock(&pool.idle).len(), left);
+            idle.truncate(left);
+        }
+        tokio::select! {
+            biased;
+            _ = call => panic!("nobody has answered"),
+            accepted = listener.accept() => drop(accepted.unwrap()),
+        }
+        assert_eq!(lock(&pool.idle).len(), 7);
+    }
+}

@@ -4,7 +4,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Fal, Relay, Seen, json};
+use crate::door_limits::flooding_fal;
+use crate::support::{Fal, Relay, Seen, Step, json, post, until};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -180,7 +181,9 @@ async fn malformed_requests_over_http_2_do_not_reach_fal() {
 #[tokio::test]
 async fn invariant_7_floods_of_frames_end_the_connection() {
     let fal = plain_fal().await;
-    let relay = Relay::before(&fal.base());
+    // No deadline ends these connections: only the flood does.
+    let patient = ["HEAD_TIMEOUT", "KEEP_ALIVE"].map(|wait| format!("FAL_RELAY_SERVER__{wait}_SECONDS"));
+    let relay = Relay::with(&fal.base(), &[(&patient[0], "3600"), (&patient[1], "3600")]);
     let key = format!("Key {}", relay.key);
     let head = block(&fields(&key, "/run/a/b"));
     let at_rest = relay.resident_kib();
@@ -189,6 +192,7 @@ async fn invariant_7_floods_of_frames_end_the_connection() {
         let begun = frame(HEADERS, END_STREAM | END_HEADERS, stream(number), &head);
         [begun, frame(RST_STREAM, 0, stream(number), &8_u32.to_be_bytes())].concat()
     };
+    let malformed = block(&[fields(&key, "/run/a/b"), vec![("connection", "close")]].concat());
     let bomb = [block(&[("x-bomb", &"b".repeat(4000))]), vec![0xbe; 10_000]].concat();
     let floods: Vec<(&str, Flood<'_>)> = vec![
         ("pings", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
@@ -210,6 +214,10 @@ async fn invariant_7_floods_of_frames_end_the_connection() {
                 0 => frame(HEADERS, END_HEADERS, 1, &head),
                 _ => frame(DATA, 0, 1, &[]),
             }),
+        ),
+        (
+            "malformed requests",
+            Box::new(|number| frame(HEADERS, END_STREAM | END_HEADERS, stream(number), &malformed)),
         ),
         (
             "compressed bombs",
@@ -244,4 +252,63 @@ async fn invariant_7_half_a_head_over_http_2_has_its_deadline() {
         drop(socket.read_to_end(&mut Vec::new()).await);
     }
     assert_eq!(fal.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn invariant_7_a_connection_carries_no_more_streams_than_it_may() {
+    let fal = Fal::start(|_: &Seen| Step::Hang).await;
+    let relay = Relay::with(&fal.base(), &[("FAL_RELAY_SERVER__MAX_STREAMS", "2")]);
+    let key = format!("Key {}", relay.key);
+    let head = block(&fields(&key, "/run/a/b"));
+    let mut socket = connect(&relay).await;
+    for stream in [1, 3, 5] {
+        socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &head)).await.unwrap();
+    }
+    const REFUSED_STREAM: [u8; 4] = 7_u32.to_be_bytes();
+    let (kind, stream, payload) = loop {
+        let (kind, stream, payload) = read_frame(&mut socket).await;
+        if kind != SETTINGS && kind != WINDOW_UPDATE {
+            break (kind, stream, payload);
+        }
+    };
+    assert_eq!((kind, stream, &payload[..]), (RST_STREAM, 5, &REFUSED_STREAM[..]));
+    until(|| fal.seen().len() == 2).await;
+}
+
+/// The type, the stream and the payload of the next frame.
+async fn read_frame(socket: &mut TcpStream) -> (u8, u8, Vec<u8>) {
+    let mut head = [0; 9];
+    socket.read_exact(&mut head).await.unwrap();
+    let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    socket.read_exact(&mut payload).await.unwrap();
+    (head[3], head[8], payload)
+}
+
+#[tokio::test]
+async fn invariant_7_readers_of_http_2_who_do_not_read_cost_no_memory() {
+    const WIDE: [u8; 4] = (i32::MAX as u32).to_be_bytes();
+    let base = flooding_fal(64 * 1024 * 1024).await;
+    let relay = Relay::before(&base);
+    let key = format!("Key {}", relay.key);
+    let head = block(&fields(&key, "/run/a/b"));
+    let at_rest = relay.resident_kib();
+    let mut readers = Vec::new();
+    for number in 0..40 {
+        let mut socket = connect(&relay).await;
+        // Half of them have room for everything and do not read their sockets, half give no room.
+        if number % 2 == 0 {
+            let wide = [&[0, 4], &WIDE[..]].concat();
+            socket.write_all(&frame(SETTINGS, 0, 0, &wide)).await.unwrap();
+            let more = (i32::MAX as u32 - 65_535).to_be_bytes();
+            socket.write_all(&frame(WINDOW_UPDATE, 0, 0, &more)).await.unwrap();
+        }
+        socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &head)).await.unwrap();
+        while read_frame(&mut socket).await.0 != HEADERS {}
+        readers.push(socket);
+    }
+    // One that does read: by the time it is done, the others have filled whatever they can fill.
+    assert_eq!(relay.client().send(post("/run/a/b", &relay.key, "{}")).await.body.len(), 64 * 1024 * 1024);
+    let grown = relay.resident_kib() - at_rest;
+    println!("{grown} KiB for 40 readers of 64 MiB over HTTP/2");
+    assert!(grown < 32 * 1024, "{grown} KiB");
 }

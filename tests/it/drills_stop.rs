@@ -84,7 +84,7 @@ async fn a_stop_signal_lets_twenty_streams_and_twenty_calls_finish() {
 }
 
 #[tokio::test]
-async fn what_a_drain_cuts_off_is_written_down_as_unknown() {
+async fn invariant_7_what_a_drain_cuts_off_is_written_down_as_unknown() {
     let fal = Fal::start(|_: &Seen| Step::Hang).await;
     let mut relay = Relay::with(&fal.base(), &[("FAL_RELAY_SERVER__DRAIN_SECONDS", "1")]);
     let mut waits = relay.client().connect().await;

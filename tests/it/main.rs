@@ -17,6 +17,7 @@ mod drills_stop;
 mod encrypted;
 mod invariants;
 mod journey;
+mod limits;
 mod metrics;
 mod process;
 mod refusals;

@@ -184,7 +184,7 @@ async fn fetch_open(relay: &Relay) -> f64 {
 }
 
 /// One number, without the trouble of the parser.
-async fn fetch(relay: &Relay, series: &str) -> f64 {
+pub(crate) async fn fetch(relay: &Relay, series: &str) -> f64 {
     let answer = Client::new(relay.admin).send(get("/metrics", "")).await.text();
     let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap().parse().unwrap()
@@ -225,7 +225,7 @@ async fn calls_that_a_killed_process_left_are_counted_as_unknown() {
 
 /// What a stranger or a tenant writes never becomes a series.
 #[tokio::test]
-async fn a_thousand_odd_endpoints_and_tenants_leave_the_series_as_they_were() {
+async fn invariant_7_a_thousand_odd_endpoints_and_tenants_leave_the_series_as_they_were() {
     let fal = Fal::start(fal).await;
     let relay = Relay::before(&fal.base());
     let keys = tenants(&relay, 1_000).await;
@@ -239,7 +239,7 @@ async fn a_thousand_odd_endpoints_and_tenants_leave_the_series_as_they_were() {
 }
 
 /// Keys of so many tenants, made beside the running relay.
-async fn tenants(relay: &Relay, count: usize) -> Vec<String> {
+pub(crate) async fn tenants(relay: &Relay, count: usize) -> Vec<String> {
     let sqlite_path = relay.folder.path().join("fal-relay-data/relay.db");
     let store = Arc::new(SqliteStore::open(&Settings { sqlite_path, batch_max: 512 }).unwrap());
     let admin = Admin::new(store, Arc::new(SystemClock::new()), Random::system());

@@ -144,7 +144,7 @@ async fn while_a_balancer_finds_out_new_calls_are_still_served() {
 }
 
 #[tokio::test]
-async fn after_the_delay_the_door_closes() {
+async fn invariant_7_after_the_delay_the_door_closes() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let delay = ("FAL_RELAY_SERVER__DRAIN_DELAY_SECONDS", "1");
     let mut relay = Relay::with(&fal.base(), &[delay]);

@@ -60,7 +60,7 @@ async fn strangers_get_one_answer_whatever_they_show() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_dies_while_the_relay_runs() {
+async fn invariant_7_a_revoked_key_dies_while_the_relay_runs() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::before(&fal.base());
     assert_eq!(relay.client().send(post("/a/b", &relay.key, "{}")).await.status, 200);
@@ -106,6 +106,7 @@ async fn malformed_paths_and_wrong_methods_never_reach_fal() {
     for path in ["/a/../b", "/a/b/%2e%2e/c", "/a//b", "/a/b%2fc", "/a/b%00", "/./a/b", "/a/b;c", "/a/~b"] {
         let answer = relay.client().send(post(path, &relay.key, "{}")).await;
         assert_refused(&answer, 400, "bad_request");
+        assert_eq!(answer.header("connection"), Some("close"));
     }
     for (method, path, allow) in [
         ("GET", "/a/b", "POST"),
@@ -148,7 +149,7 @@ async fn invariant_7_a_body_that_is_too_large_is_refused_before_and_while_it_com
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_or_stalls_is_not_fals_fault() {
+async fn invariant_7_a_client_that_breaks_off_or_stalls_is_not_fals_fault() {
     let fal = Fal::start(|_: &Seen| submit_reply("a/b", ID)).await;
     let relay = Relay::with(&fal.base(), &[("FAL_RELAY_SERVER__BODY_IDLE_SECONDS", "1")]);
     let authorization = format!("Key {}", relay.key);
@@ -181,8 +182,13 @@ async fn invariant_7_a_fal_that_does_not_answer_is_given_up_in_time() {
         _ => Step::Hang,
     })
     .await;
-    let relay = Relay::with(&fal.base(), &[("FAL_RELAY_UPSTREAM__QUEUE_HEAD_TIMEOUT_SECONDS", "1")]);
-    assert_refused(&relay.client().send(post("/a/b", &relay.key, "{}")).await, 504, "outcome_unknown");
+    let limits = ["QUEUE", "RUN"].map(|host| format!("FAL_RELAY_UPSTREAM__{host}_HEAD_TIMEOUT_SECONDS"));
+    let relay = Relay::with(&fal.base(), &[(&limits[0], "1"), (&limits[1], "1")]);
+    let client = relay.client();
+    let submit = client.send(post("/a/b", &relay.key, "{}"));
+    let (submitted, ran) = tokio::join!(submit, client.send(post("/run/a/b", &relay.key, "{}")));
+    assert_refused(&submitted, 504, "outcome_unknown");
+    assert_refused(&ran, 504, "outcome_unknown");
     relay.client().submit("a/ok", &relay.key).await;
     let question = relay.client().send(get(&format!("/a/ok/requests/{ID}/status"), &relay.key)).await;
     assert_refused(&question, 504, "upstream_timeout");

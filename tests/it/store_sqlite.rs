@@ -59,7 +59,7 @@ async fn two_hundred_holds_share_batches() {
 
 /// More verbs than the channels hold, from many tasks: all wait their turn, all are answered.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_larger_than_every_channel_is_served() {
+async fn invariant_7_a_crowd_larger_than_every_channel_is_served() {
     let backend = Sqlite::new();
     let store = Arc::new(backend.open_sqlite().unwrap());
     let (_, key) = make_key(&*store, "crowd", 1).await;
@@ -153,5 +153,27 @@ async fn the_data_is_the_owners_alone() {
     assert!(files.len() > 1, "{files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+/// Both waits at once, since each takes its five seconds.
+#[tokio::test]
+async fn invariant_7_other_processes_are_waited_for_but_not_for_ever() {
+    let (open, opening) = (Sqlite::new(), Sqlite::new());
+    let store = open.open_sqlite().unwrap();
+    let (_, key) = make_key(&store, "alpha", 1).await;
+    let stranger = rusqlite::Connection::open(open.path()).unwrap();
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    drop(opening.open_sqlite().unwrap());
+    let lock = std::fs::File::open(opening.path().with_added_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let opening = std::thread::spawn(move || opening.open_sqlite().err());
+    match store.hold(call_of(&key)).await {
+        Err(StoreError::Unwritable(reason)) => assert!(reason.contains("write lock"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    match opening.join().unwrap() {
+        Some(StoreError::Open { reason, .. }) => assert!(reason.contains("another process"), "{reason}"),
+        other => panic!("{other:?}"),
     }
 }

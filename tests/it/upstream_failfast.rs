@@ -59,7 +59,7 @@ async fn five_refused_connections_rest_a_host_and_no_other() {
 }
 
 #[tokio::test]
-async fn five_silences_rest_a_host_until_it_answers_a_probe() {
+async fn invariant_7_five_silences_rest_a_host_until_it_answers_a_probe() {
     let well = Arc::new(AtomicBool::new(false));
     let is_well = well.clone();
     let fal = Fal::start(move |seen: &Seen| match is_well.load(Ordering::Relaxed) {

@@ -26,12 +26,17 @@ use crate::support::{Relay, Step, get, post, submit_reply, until};
 
 type Body = UnsyncBoxBody<Bytes, &'static str>;
 
+const FLOOD_BYTES: usize = 64 * 1024 * 1024;
+static PIECE: [u8; 16_384] = [b'x'; 16_384];
+
 /// A fal that speaks HTTP/2.
 #[derive(Default)]
 struct State {
     connections: AtomicUsize,
     streams: AtomicUsize,
     dropped: AtomicUsize,
+    /// Bytes of endless answers that the other side had room for.
+    poured: AtomicUsize,
     /// Lets the calls that wait at `/run/a/gate` go.
     gate: Notify,
     /// Asks every connection to end once it has carried what it carries.
@@ -79,6 +84,14 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Response<Body>
                     state.gate.notified().await;
                     Some((Err("cut"), true))
                 }
+            });
+            Response::new(StreamBody::new(pieces).boxed_unsync())
+        }
+        "/run/a/flood" => {
+            let pieces = futures_util::stream::unfold(0, move |sent| {
+                state.poured.fetch_add(PIECE.len(), Ordering::Relaxed);
+                let piece = Ok(Frame::data(Bytes::from_static(&PIECE)));
+                std::future::ready((sent < FLOOD_BYTES).then(|| (piece, sent + PIECE.len())))
             });
             Response::new(StreamBody::new(pieces).boxed_unsync())
         }
@@ -149,7 +162,7 @@ impl Fal {
 }
 
 #[tokio::test]
-async fn calls_share_a_connection_up_to_its_share_of_streams() {
+async fn invariant_7_calls_share_a_connection_up_to_its_share_of_streams() {
     let fal = Fal::start().await;
     let relay = fal.relay(&[]);
     relay.client().send(post("/run/a/b", &relay.key, "{}")).await;
@@ -262,4 +275,26 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
     assert_eq!((answer.status, answer.header("x-relay-error")), (502, Some("upstream_unreachable")));
     assert_eq!((fal.connections(), fal.streams()), (0, 0));
     assert_eq!(relay.client().send(get("/health", "")).await.status, 200);
+}
+
+#[tokio::test]
+async fn invariant_7_a_tenant_who_reads_nothing_holds_little_and_stops_nobody() {
+    let fal = Fal::start().await;
+    let relay = fal.relay(&[]);
+    relay.client().send(post("/run/a/b", &relay.key, "{}")).await;
+    let at_rest = relay.resident_kib();
+    let mut readers = Vec::new();
+    for _ in 0..20 {
+        let mut socket = relay.client().connect().await;
+        socket.write_all(&post("/run/a/flood", &relay.key, "{}")).await.unwrap();
+        assert!(socket.read(&mut [0; 256]).await.unwrap() > 0);
+        readers.push(socket);
+    }
+    let read = relay.client().send(post("/run/a/flood", &relay.key, "{}")).await;
+    assert_eq!(read.body.len(), FLOOD_BYTES);
+    assert_eq!(fal.connections(), 1);
+    let (grown, poured) = (relay.resident_kib() - at_rest, fal.state.poured.load(Ordering::Relaxed));
+    println!("{grown} KiB for 20 readers of 64 MiB, of which fal could send {poured} bytes");
+    assert!(grown < 32 * 1024, "{grown} KiB");
+    assert!(poured < FLOOD_BYTES * 21 / 4, "{poured} bytes");
 }

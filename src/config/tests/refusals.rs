@@ -168,6 +168,12 @@ fn a_missing_file_is_refused() {
 }
 
 #[test]
+fn invariant_7_a_configuration_without_an_end_is_not_read_to_it() {
+    let error = Config::load(Some("/dev/zero".as_ref()), [].into_iter(), false).unwrap_err();
+    assert!(error.to_string().contains("the file is larger than 1 MiB"), "{error}");
+}
+
+#[test]
 fn listeners_do_not_share_an_address() {
     let told =
         Operator::writes("[server]\nlisten = \"0.0.0.0:8789\"\nhttps_listen = \"127.0.0.1:8789\"").refused();

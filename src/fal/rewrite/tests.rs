@@ -173,7 +173,7 @@ fn a_public_base_cannot_break_out_of_its_string() {
 }
 
 #[test]
-fn no_more_is_held_back_than_the_limit() {
+fn invariant_7_no_more_is_held_back_than_the_limit() {
     let addresses = addresses();
     let mut rewriter = Rewriter::json(Arc::clone(&addresses));
     let input = format!(r#"{{"response_url":"{}\/{}"#, BACKUP.replace('/', r"\/"), "x".repeat(100));

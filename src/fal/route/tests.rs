@@ -142,6 +142,14 @@ fn what_servers_may_read_differently_is_malformed() {
 }
 
 #[test]
+fn invariant_7_a_path_that_is_too_long_is_not_even_split() {
+    let path = |len: usize| format!("/{}", "a/".repeat(len)[..len - 1].to_owned());
+    let told = |len| format!("{:?}", relay("POST", &path(len)).unwrap_err());
+    assert!(told(MAX_PATH_LEN + 1).contains("longer than 1024"), "{}", told(MAX_PATH_LEN + 1));
+    assert!(!told(MAX_PATH_LEN).contains("longer than 1024"), "{}", told(MAX_PATH_LEN));
+}
+
+#[test]
 fn everything_else_is_unknown() {
     for (role, method, path) in [
         (Role::Relay, "GET", "/"),

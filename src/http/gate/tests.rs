@@ -1,10 +1,19 @@
 //! The pure parts on any input: however bytes are cut, the same of them pass; what is well formed passes whole.
 
-use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::poll;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::closing::LINGER;
 use super::frames::{Frames, PREFACE};
 use super::framing::Framing;
-use super::{HeadLimits, Violation};
+use super::{Gate, HeadLimits, Violation};
+use crate::clock::{Clock, HandClock, Timestamp};
+use crate::http::settings::Settings;
+use crate::http::traffic::Traffic;
 
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 2048, max_target_bytes: 256, max_fields: 12 };
 
@@ -121,7 +130,7 @@ fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn frames_that_carry_nothing_are_borne_up_to_a_point() {
+fn invariant_7_frames_that_carry_nothing_are_borne_up_to_a_point() {
     for (kind, floods) in [(4, true), (6, true), (8, true), (2, true), (9, true), (77, true), (1, false)] {
         let mut frames = Frames::default();
         frames.scan(PREFACE, 0, 0).unwrap();
@@ -145,10 +154,74 @@ fn a_client_that_pings_for_hours_or_reads_much_is_no_flood() {
 }
 
 #[test]
-fn requests_that_are_taken_back_are_borne_up_to_half() {
+fn invariant_7_requests_that_are_taken_back_are_borne_up_to_half() {
     let mut frames = Frames::default();
     frames.scan(PREFACE, 0, 0).unwrap();
     let rapid = |frames: &mut Frames| frames.scan(&[frame(1, 5, 9), frame(3, 0, 4)].concat(), 0, 0);
     let borne = (0..1000).take_while(|_| rapid(&mut frames).is_ok()).count();
     assert!((100..=250).contains(&borne), "{borne}");
+}
+
+/// What is refused of one more of something than is taken, and that as many as are taken pass.
+fn assert_limit(what: &str, taken: impl Fn(usize) -> String, max: usize) {
+    let refused = |count| feed([taken(count).as_bytes()]).1;
+    assert_eq!(refused(max), None, "{what}");
+    assert!(refused(max + 1).is_some(), "{what}");
+}
+
+#[test]
+fn invariant_7_what_frames_a_body_has_its_limits() {
+    let sized = |length: &str| format!("POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    let chunked =
+        |body: &str| format!("POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}");
+    assert_limit("a length", |digits| sized(&"1".repeat(digits)), 15);
+    assert_limit("a chunk's size", |digits| chunked(&format!("{}1\r\n", "0".repeat(digits - 1))), 15);
+    assert_limit("an extension", |bytes| chunked(&format!("1;{}\r\n", "x".repeat(bytes))), 1024);
+    let many =
+        |bytes: usize| chunked(&format!("{}1;{}\r\n", "1;x\r\n1\r\n".repeat(500), "x".repeat(bytes - 1000)));
+    assert_limit("all extensions", many, 1024);
+    let trailer = |bytes: usize| chunked(&format!("0\r\nx:{}\r\n\r\n", "y".repeat(bytes - 4)));
+    assert_limit("trailers", trailer, 4096);
+    assert_limit("a method", |letters| format!("{} /a HTTP/1.1\r\nhost: a\r\n\r\n", "M".repeat(letters)), 32);
+}
+
+#[tokio::test]
+async fn invariant_7_a_client_that_never_stops_sending_is_left_in_the_end() {
+    let clock = HandClock::new(Timestamp::from_micros(0));
+    let (near, mut far) = tokio::io::duplex(1024);
+    let mut gate = Gate::new(near, Arc::default(), Arc::new(Settings::default()), Arc::new(clock.clone()));
+    far.write_all(b"nonsense\r\n").await.unwrap();
+    assert!(!gate.first_bytes().await);
+    let closing = tokio::spawn(async move { gate.shutdown().await });
+    // It hears why it is refused, though it goes on.
+    let mut said = [0; 12];
+    far.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 400");
+    let (mut hears, mut sends) = tokio::io::split(far);
+    let sending = tokio::spawn(async move { while sends.write_all(&[b'x'; 100]).await.is_ok() {} });
+    drop(hears.read_to_end(&mut Vec::new()).await);
+    clock.advance(LINGER - Duration::from_millis(1));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!closing.is_finished() && !sending.is_finished());
+    clock.advance(Duration::from_millis(1));
+    closing.await.unwrap().unwrap();
+    sending.await.unwrap();
+    assert_eq!(clock.elapsed(), LINGER);
+}
+
+#[tokio::test]
+async fn the_last_answer_is_not_taken_back_by_the_close() {
+    let (clock, traffic) = (HandClock::new(Timestamp::from_micros(0)), Arc::<Traffic>::default());
+    let (near, mut far) = tokio::io::duplex(1024);
+    let mut gate = Gate::new(near, traffic.clone(), Arc::new(Settings::default()), Arc::new(clock));
+    far.write_all(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(gate.first_bytes().await);
+    traffic.set_last();
+    // What the client sends behind its last request is read, so that the system does not answer it with a reset.
+    let mut closing = Box::pin(gate.shutdown());
+    assert!(poll!(&mut closing).is_pending());
+    drop(far);
+    closing.await.unwrap();
 }

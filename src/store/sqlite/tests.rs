@@ -1,7 +1,7 @@
 //! What cannot be brought about through the store's verbs: batches and disks that fail at a chosen moment.
 
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -12,7 +12,8 @@ use crate::ids::{AccountName, CallId, TenantId};
 use crate::key::{KeyDigest, KeyKind};
 use crate::store::{CallKind, NewCall, NewKey, Settings, Store, StoreError};
 
-use super::SqliteStore;
+use super::session::Session;
+use super::{READERS, READS_WAITING, SqliteStore, WRITES_WAITING};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -158,4 +159,42 @@ async fn a_commit_is_flushed_before_it_is_answered() {
     let found = bench.store.write(move |session| Ok(session.first(settings, (), read)?)).await.unwrap();
     const FULL: i64 = 2;
     assert_eq!(found, Some(("wal".to_owned(), FULL, 1_i64)));
+}
+
+#[tokio::test]
+async fn invariant_7_no_more_verbs_are_taken_in_than_there_is_room_for() {
+    let bench = Bench::new();
+    let (busy, is_busy) = mpsc::channel();
+    let go_on = Arc::new(Barrier::new(1 + READERS + 1));
+    let stop = || {
+        let (busy, go_on) = (busy.clone(), go_on.clone());
+        move |_: &Session<'_>| {
+            busy.send(()).unwrap();
+            go_on.wait();
+            Ok(())
+        }
+    };
+    let mut stopped: Vec<_> = (0..READERS).map(|_| bench.store.read(stop())).collect();
+    stopped.push(bench.store.write(stop()));
+    for verb in &mut stopped {
+        assert!(poll!(verb).is_pending());
+        is_busy.recv().unwrap();
+    }
+    let before = bench.store.statistics();
+    let mut waiting: Vec<_> = (0..2 * WRITES_WAITING).map(|_| bench.store.write(|_| Ok(()))).collect();
+    waiting.extend((0..2 * READS_WAITING).map(|_| bench.store.read(|_| Ok(()))));
+    let ask = async {
+        for verb in &mut waiting {
+            assert!(poll!(verb).is_pending());
+        }
+    };
+    tokio::task::unconstrained(ask).await;
+    assert_eq!((bench.store.writes.capacity(), bench.store.reads.capacity()), (0, 0));
+    // Those that are in, and the one at which the writer stands. The others have not come in.
+    assert_eq!(bench.store.counts.waiting.get(), 1 + WRITES_WAITING as i64);
+    go_on.wait();
+    assert!(join_all(stopped).await.iter().all(Result::is_ok));
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    let batches = bench.store.statistics().batches - before.batches;
+    assert!(batches as usize > 2 * WRITES_WAITING / 512, "{batches} batches: one was larger than it may be");
 }

@@ -146,8 +146,17 @@ impl Relay {
 
     /// Its resident memory.
     pub(crate) fn resident_kib(&self) -> i64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub(crate) fn most_resident_kib(&self) -> i64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> i64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
