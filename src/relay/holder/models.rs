@@ -17,6 +17,7 @@ use crate::relay::Relay;
 use crate::relay::caller::Caller;
 use crate::relay::refusal::Refusal;
 use crate::relay::reply::Reply;
+use crate::rules::Glob;
 
 /// Endpoints that one question may name, as at fal.
 const ENDPOINTS_MAX: usize = 50;
@@ -120,7 +121,7 @@ impl Relay {
             .into_iter()
             .flat_map(|(_, rules)| rules.allow.iter())
             .filter(|glob| glob.is_exact() && prices.unknown() != Unknown::Refuse)
-            .map(|glob| glob.as_str())
+            .map(Glob::as_str)
             .collect();
         let known = |id: &str| book.price(id).is_some() || listed.contains(&id);
         let permitted = |id: &&str| rules.permits(id) && known(id);

@@ -283,7 +283,11 @@ pub(super) async fn usage_is_told_apart(store: &dyn Store) {
     assert_eq!(by_tag, [tag("t=1", 2, 3), tag("t=2", 1, 4), tag("u=1", 1, 1)]);
     let both = usage(filter(&[Dimension::Tag, Dimension::Tenant])).await.unwrap();
     assert_eq!(both[0], UsageRecord { tenant: a, ..tag("t=1", 2, 3) });
-    let refused = usage(filter(&[Dimension::Tag, Dimension::Key])).await;
+    let of_one = UsageFilter { key_id: Some(one.id), ..filter(&[Dimension::Tag]) };
+    assert_eq!(usage(of_one).await.unwrap(), [tag("t=1", 2, 3), tag("u=1", 1, 1)]);
+    let of_two = UsageRecord { key_id: Some(two.id), ..tag("t=2", 1, 4) };
+    assert_eq!(usage(of_a(&[Dimension::Key, Dimension::Tag])).await.unwrap()[2], of_two);
+    let refused = usage(filter(&[Dimension::Tag, Dimension::Endpoint])).await;
     assert!(matches!(refused, Err(StoreError::Unanswerable(_))), "{refused:?}");
     let nothing = UsageFilter { from_day: 5000, until_day: 5001, ..filter(&[]) };
     assert_eq!(usage(nothing).await.unwrap(), [UsageRecord::default()]);
