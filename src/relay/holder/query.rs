@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use crate::relay::refusal::Refusal;
 
-/// The most characters of a wrong parameter's name that a refusal repeats.
+/// The most characters of a wrong word that a refusal repeats.
 const SHOWN_CHARS: usize = 64;
 
 /// The parameters of a query, in the order in which they were written.
@@ -21,8 +21,7 @@ impl<'a> Query<'a> {
     pub(super) fn only(&self, names: &[&str]) -> Result<(), Refusal> {
         match self.0.iter().find(|(name, _)| !names.contains(&&**name)) {
             Some((name, _)) => {
-                let name: String = name.chars().take(SHOWN_CHARS).collect();
-                Err(wrong(&name, format!("is no parameter here; there are {}", names.join(", "))))
+                Err(wrong(&shown(name), format!("is no parameter here; there are {}", names.join(", "))))
             }
             None => Ok(()),
         }
@@ -45,6 +44,11 @@ impl<'a> Query<'a> {
     fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| &**value)
     }
+}
+
+/// The beginning of a wrong word.
+pub(super) fn shown(word: &str) -> String {
+    word.chars().take(SHOWN_CHARS).collect()
 }
 
 /// The refusal of a parameter's value.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::csv::{self, Cell};
-use super::query::{Query, wrong};
+use super::query::{Query, shown, wrong};
 use super::{answer, days, json};
 use crate::clock::Timestamp;
 use crate::money::Delta;
@@ -168,7 +168,7 @@ fn day(query: &Query<'_>, name: &'static str) -> Result<Option<(i64, bool)>, Ref
 fn dimensions(query: &Query<'_>) -> Result<Vec<Dimension>, Refusal> {
     let names = query.list("by");
     if let Some(unknown) = names.iter().find(|name| DIMENSIONS.iter().all(|one| one.as_str() != **name)) {
-        let shown: String = unknown.chars().take(20).collect();
+        let shown = shown(unknown);
         return Err(wrong(
             "by",
             format!("must be day, endpoint, tag, or several of them with commas, not {shown:?}"),
