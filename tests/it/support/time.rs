@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fal_relay::clock::{Clock, Sleep, Timestamp};
 
-/// A clock on which every sleep is over at once, and has taken its time all the same.
+/// A clock on which every sleep is over as soon as others have had their turn, and has taken its time all the same.
 #[derive(Clone)]
 pub(crate) struct LeapingClock {
     epoch: Timestamp,
@@ -34,6 +34,6 @@ impl Clock for LeapingClock {
 
     fn sleep(&self, duration: Duration) -> Sleep {
         self.advance(duration);
-        Box::pin(std::future::ready(()))
+        Box::pin(tokio::task::yield_now())
     }
 }
