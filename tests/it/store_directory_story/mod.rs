@@ -324,6 +324,7 @@ fn call_of(key: &KeyRecord) -> NewCall {
         account: AccountName::new("main"),
         endpoint: "fal-ai/flux-1/dev".into(),
         kind: CallKind::Queue,
+        lease: fal_relay::ids::LeaseId(1),
         tags: None,
         terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
         hold: Usd::ZERO,
