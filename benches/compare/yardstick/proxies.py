@@ -108,6 +108,8 @@ run_url = "{upstream}"
 [[accounts]]
 name = "bench"
 key = "{self.upstream_key}"
+[pricing]
+sync = "off"
 [store]
 url = "sqlite:///{self.folder}/{name}.db"
 [relay]
