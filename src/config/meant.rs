@@ -129,7 +129,8 @@ impl Reader<'_> {
         relay::Pricing {
             policy: Policy {
                 unknown: self.choice("pricing.unknown", &unknown, Unknown::Ceiling),
-                ceiling: self.text("pricing.ceiling_usd", |text| Usd::parse(text).map_err(|error| error.to_string())),
+                ceiling: self
+                    .text("pricing.ceiling_usd", |text| Usd::parse(text).map_err(|error| error.to_string())),
             },
             overrides: self.list("pricing.overrides", values::price_override),
         }

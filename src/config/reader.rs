@@ -56,7 +56,9 @@ impl Reader<'_> {
 
     /// A text that `check` can read.
     pub(super) fn text<T: Default>(&mut self, key: &str, check: impl FnOnce(&str) -> Result<T, String>) -> T {
-        self.checked_text(key, T::default(), |text| check(text).map_err(|reason| format!("is {text:?}; it {reason}")))
+        self.checked_text(key, T::default(), |text| {
+            check(text).map_err(|reason| format!("is {text:?}; it {reason}"))
+        })
     }
 
     /// A number within bounds.

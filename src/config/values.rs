@@ -126,11 +126,14 @@ pub(super) fn fal_key(key: &str) -> Result<(), String> {
 
 /// An endpoint or a glob, `=`, dollars for a unit, and the unit.
 pub(super) fn price_override(text: &str) -> Result<(Glob, Price), String> {
-    let wanted = || format!("has {text:?}; write an endpoint, a price and a unit, such as \"acme/app = 0.05 image\"");
+    let wanted =
+        || format!("has {text:?}; write an endpoint, a price and a unit, such as \"acme/app = 0.05 image\"");
     let (pattern, price) = text.split_once('=').ok_or_else(wanted)?;
     let (unit_price, unit) = price.trim().split_once(' ').ok_or_else(wanted)?;
-    let glob = Glob::parse(pattern.trim()).map_err(|error| format!("has {text:?}, whose endpoint cannot be read: {error}"))?;
-    let unit_price = UnitPrice::parse(unit_price).map_err(|error| format!("has {text:?}: the price {error}"))?;
+    let glob = Glob::parse(pattern.trim())
+        .map_err(|error| format!("has {text:?}, whose endpoint cannot be read: {error}"))?;
+    let unit_price =
+        UnitPrice::parse(unit_price).map_err(|error| format!("has {text:?}: the price {error}"))?;
     Ok((glob, Price::new(unit_price, unit.trim())))
 }
 

@@ -141,7 +141,8 @@ impl Shared {
     }
 }
 
-fn lease(call: &OpenCall) -> Lease {
+/// The place of an open call among the jobs in flight.
+pub(super) fn lease(call: &OpenCall) -> Lease {
     let owners = LeaseOwners { tenant: call.tenant_id, group: Some(call.group_id), key: call.key_id };
     Lease { id: call.lease, owners }
 }

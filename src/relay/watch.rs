@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::ledger::Row;
 use super::reply::read_envelope;
+use super::shared::lease;
 use super::{Relay, billable_units};
 use crate::fal::{for_client, top_level_strings};
 use crate::ids::{CallId, RequestId};
@@ -86,7 +87,14 @@ impl Relay {
                 tracing::warn!(call_id = %call.id, "fal has forgotten a job before its result was seen; its cost is not known");
                 self.ledger.settle(row, StatusCode::NOT_FOUND.as_u16(), None);
             }
-            Look::Later => {}
+            Look::Later => self.keep_place(&call).await,
+        }
+    }
+
+    /// A place among the jobs in flight frees itself in time, in case its release was lost; this job still needs its own.
+    async fn keep_place(&self, call: &OpenCall) {
+        if let Err(error) = self.shared.limits.restore(&[lease(call)]).await {
+            tracing::debug!(%error, "a job's place could not be kept");
         }
     }
 

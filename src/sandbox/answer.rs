@@ -3,6 +3,8 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use crate::money::{self, Multiplier, UnitPrice, Units, Usd};
+
 use super::catalogue::Catalogue;
 use super::endpoint::Endpoint;
 use super::faults::Faults;
@@ -19,10 +21,25 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// The model's own body.
     pub(super) body: Payload,
-    /// The billed units; `None` when the answer does not tell them.
+    /// The billed units as the answer tells them; `None` when it does not.
     pub(super) units: Option<String>,
+    /// The units of the work that was done, whatever the answer tells.
+    work: Option<Units>,
     /// Why it failed, as the queue tells it.
     pub(super) failure: Option<Failure>,
+}
+
+impl Answer {
+    /// What fal bills for it: the units that it tells, when they are a quantity that can be paid, else the units of the
+    /// work. Failures of the platform cost nothing.
+    pub(super) fn bill(&self, price: UnitPrice) -> Option<(Units, Usd)> {
+        if self.status.is_server_error() {
+            return None;
+        }
+        let told = self.units.as_deref().and_then(|text| Units::parse(text).ok());
+        let priced = |units| Some((units, money::cost(units, price, Multiplier::ONE).ok()?));
+        [told, self.work].into_iter().flatten().find_map(priced).filter(|(units, _)| !units.is_zero())
+    }
 }
 
 /// Why a call failed.
@@ -89,10 +106,12 @@ pub(super) fn of(
     let input = Input { model, given };
     let mut body = serde_json::to_vec(&output::make(&input, work)).unwrap_or_default();
     add(&mut body, faults, extras);
+    let work = output::units(&input);
     Answer {
         status: StatusCode::OK,
         body: Payload::padded(body, faults.padding),
-        units: faults.billed(|| output::units(&input)),
+        work: Units::parse(&work).ok(),
+        units: faults.billed(work),
         failure: None,
     }
 }
@@ -179,6 +198,7 @@ fn answer(status: StatusCode, body: Vec<u8>, error_type: &'static str) -> Answer
         status,
         body: body.into(),
         units: None,
+        work: None,
         failure: Some(Failure { error, error_type, user_timeout: false }),
     }
 }

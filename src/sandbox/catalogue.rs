@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::money::UnitPrice;
+
 use super::endpoint::Endpoint;
 
 const SOURCE: &str = include_str!("catalogue.toml");
@@ -86,7 +88,7 @@ pub(super) struct Price {
     /// What is counted.
     pub(super) unit: Unit,
     /// US dollars for one unit.
-    pub(super) usd: f64,
+    pub(super) usd: UnitPrice,
     /// The part of a unit that is counted when no sound was asked for.
     pub(super) silent_share: Option<f64>,
 }
@@ -123,6 +125,9 @@ pub(super) struct Model {
     pub(super) endpoint: String,
     /// As the price list groups it.
     pub(super) category: String,
+    /// Whether it is still there, but soon no more.
+    #[serde(default)]
+    pub(super) deprecated: bool,
     #[serde(default, rename = "use")]
     groups: Vec<String>,
     /// Its fields by name.
@@ -203,6 +208,11 @@ impl Catalogue {
     /// All models that have a name.
     pub(super) fn models(&self) -> &[Model] {
         &self.models
+    }
+
+    /// Whether `id` is the name of a model, and not of something that a model stands in for.
+    pub(super) fn names(&self, id: &str) -> bool {
+        self.by_endpoint.contains_key(id)
     }
 
     /// The model of `endpoint`, or what stands in for it; `None` for an unknown path in an app that is known whole.

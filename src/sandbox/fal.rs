@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::RequestId;
 use crate::random::{NoRandomness, Random};
 
 use super::answer::{self, Answer, Extras};
+use super::billing::{Books, Event};
 use super::catalogue::{BadCatalogue, Catalogue};
 use super::endpoint::Endpoint;
 use super::faults::Faults;
-use super::job::{Account, Cancel, Job};
+use super::job::{self, Account, Cancel, Job};
 use super::output::Work;
 use super::problem::Problem;
+use super::run::Run;
 use super::settings::Settings;
+use super::tags::Tags;
 use super::timeline::{Phase, QUEUE_STEPS, RUN_STEPS, Timeline};
 use super::uploads::Uploads;
 
@@ -36,6 +39,7 @@ pub struct Fal {
     catalogue: Catalogue,
     requests: Mutex<Requests>,
     uploads: Mutex<Uploads>,
+    books: Mutex<Books>,
     counters: Counters,
     max_kept_bytes: usize,
 }
@@ -81,6 +85,8 @@ pub(super) struct Call {
     pub(super) faults: Faults,
     /// How long it may wait for a start.
     pub(super) start_timeout: Option<Duration>,
+    /// What is written on its bill.
+    pub(super) tags: Tags,
     /// The headers that came with it, for calls that want to see them.
     pub(super) headers: Value,
 }
@@ -116,6 +122,7 @@ impl Fal {
             catalogue: Catalogue::load()?,
             requests: Mutex::default(),
             uploads: Mutex::default(),
+            books: Mutex::default(),
             counters: Counters::default(),
             max_kept_bytes: MAX_KEPT_BYTES,
         })
@@ -153,6 +160,14 @@ impl Fal {
         change(&mut self.uploads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Runs `look` on prices and bills, at the moment that it is handed.
+    pub(super) fn books<T>(&self, look: impl FnOnce(&mut Books, Duration) -> T) -> T {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock: a bill that someone has seen was not struck out by a cancel before.
+        let now = self.clock.elapsed();
+        look(&mut books, now)
+    }
+
     /// Where the answer of a request is read.
     pub(super) fn response_url(&self, endpoint: &Endpoint, id: &RequestId) -> String {
         format!("{}/queue/{}/requests/{id}", self.public_url, endpoint.app())
@@ -161,17 +176,20 @@ impl Fal {
     /// Puts a call into the queue.
     pub(super) fn submit(&self, call: Call) -> Result<Arc<Job>, NotTaken> {
         let wait = self.step() * QUEUE_STEPS;
-        let job = Arc::new(self.job(call, wait)?);
+        let (job, bill) = self.job(call, wait)?;
+        let job = Arc::new(job);
         self.keep(Arc::clone(&job))?;
+        self.write(&job, bill);
         self.counters.submits.fetch_add(1, Ordering::Relaxed);
         Ok(job)
     }
 
     /// Begins a direct run. Whoever drops the run before its end has cancelled it.
     pub(super) fn run(self: &Arc<Self>, call: Call) -> Result<Run, NotTaken> {
-        let job = Arc::new(self.job(call, Duration::ZERO)?);
+        let (job, bill) = self.job(call, Duration::ZERO)?;
+        self.write(&job, bill);
         self.counters.runs.fetch_add(1, Ordering::Relaxed);
-        Ok(Run { fal: Arc::clone(self), job, ended: false })
+        Ok(Run::new(Arc::clone(self), job))
     }
 
     /// The request `id` of `account`, when it belongs to the app of `endpoint`.
@@ -192,11 +210,34 @@ impl Fal {
 
     /// Cancels `job` if there is still time.
     pub(super) fn cancel(&self, job: &Job) -> Cancel {
-        let outcome = job.cancel(self.clock.elapsed());
+        let outcome = self.stop(job);
         if outcome != Cancel::TooLate {
             self.counters.cancels.fetch_add(1, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// The caller of a direct run has left before its answer was on the way.
+    pub(super) fn left(&self, job: &Job) {
+        self.stop(job);
+        self.counters.dropped_runs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Stops `job` if there is still time; then it is not billed.
+    fn stop(&self, job: &Job) -> Cancel {
+        self.books(|books, now| {
+            let outcome = job.cancel(now);
+            if job.is_cancelled() {
+                books.events.strike(job);
+            }
+            outcome
+        })
+    }
+
+    fn write(&self, job: &Job, bill: Option<Event>) {
+        if let Some(event) = bill {
+            self.books(|books, _| books.events.write(job.timeline.ends(), event));
+        }
     }
 
     fn step(&self) -> Duration {
@@ -207,8 +248,8 @@ impl Fal {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides everything about a call: when it waits and runs, and what it will answer.
-    fn job(&self, call: Call, usual_wait: Duration) -> Result<Job, NotTaken> {
+    /// Decides everything about a call: when it waits and runs, what it will answer, and what that costs.
+    fn job(&self, call: Call, usual_wait: Duration) -> Result<(Job, Option<Event>), NotTaken> {
         let id = RequestId::parse(&self.random.uuid()?.to_string()).map_err(|_| NotTaken::NoId)?;
         let queue = call.faults.queue.unwrap_or(usual_wait);
         let run = call.faults.slow.unwrap_or(self.step() * RUN_STEPS);
@@ -219,8 +260,27 @@ impl Fal {
             Some(_) => answer::not_started(),
             None => self.answer(&call, &id, run)?,
         };
+        let now = self.clock.now();
+        let bill = self.bill(&call, &id, &answer, now.plus(queue + run));
         let Call { account, endpoint, faults, .. } = call;
-        Ok(Job::new(id, account, endpoint, faults, (self.clock.now(), timeline), answer))
+        Ok((Job::new(id, account, endpoint, faults, (now, timeline), answer), bill))
+    }
+
+    fn bill(&self, call: &Call, id: &RequestId, answer: &Answer, at: Timestamp) -> Option<Event> {
+        let endpoint = call.endpoint.id();
+        let model = self.catalogue.find(&call.endpoint)?;
+        let tariff = self.books(|books, _| books.prices.billed(endpoint, model));
+        let (units, cost) = answer.bill(tariff.unit_price)?;
+        Some(Event {
+            request_id: id.clone(),
+            endpoint: endpoint.into(),
+            key_id: job::key_id(&call.account).into(),
+            at,
+            tariff,
+            units,
+            cost,
+            tags: call.tags.clone(),
+        })
     }
 
     fn answer(&self, call: &Call, id: &RequestId, run: Duration) -> Result<Answer, NotTaken> {
@@ -263,52 +323,12 @@ impl Requests {
     }
 }
 
-/// A direct run under way.
-pub(super) struct Run {
-    fal: Arc<Fal>,
-    pub(super) job: Arc<Job>,
-    ended: bool,
-}
-
-impl Run {
-    /// Waits for the model, and gives its answer. The run is over when that was sent: see [`Run::end`].
-    pub(super) async fn finish(&self) -> Answer {
-        self.wait_until(self.job.timeline.ends()).await;
-        self.job.answer()
-    }
-
-    /// Waits for the moment `at` of the clock's elapsed time.
-    pub(super) async fn wait_until(&self, at: Duration) {
-        // A sleeper may wake a little early; a loop makes sure that the moment has come.
-        loop {
-            let left = at.saturating_sub(self.fal.clock.elapsed());
-            if left.is_zero() {
-                return;
-            }
-            self.fal.clock.sleep(left).await;
-        }
-    }
-
-    /// The answer is on its way; leaving is no cancel any more.
-    pub(super) fn end(mut self) {
-        self.ended = true;
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.fal.counters.dropped_runs.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clock::{HandClock, Timestamp};
+    use crate::clock::HandClock;
 
     fn call(prompt: &str) -> Call {
         Call {
@@ -317,6 +337,7 @@ mod tests {
             input: Ok(json!({ "prompt": prompt }).as_object().unwrap().clone()),
             faults: Faults::read("acme/app", prompt),
             start_timeout: None,
+            tags: Tags::default(),
             headers: Value::Null,
         }
     }

@@ -81,9 +81,9 @@ impl Faults {
     }
 
     /// The units that a model's work is billed as: those that were asked for, else the usual ones.
-    pub(super) fn billed(&self, usual: impl FnOnce() -> String) -> Option<String> {
+    pub(super) fn billed(&self, usual: String) -> Option<String> {
         match self.units.as_deref() {
-            None => Some(usual()),
+            None => Some(usual),
             Some("none") => None,
             Some(units) => Some(units.to_owned()),
         }
@@ -135,9 +135,9 @@ fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.min(MAX_SECONDS)).ok()
 }
 
-/// Only characters that a number or a word has: the text becomes a header.
+/// Only characters that numbers, a list of them or a word have: the text becomes a header.
 fn units(text: &str) -> Option<String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+');
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+' | b',');
     ((1..=MAX_UNITS_LEN).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
 }
 

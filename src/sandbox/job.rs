@@ -17,6 +17,11 @@ use super::timeline::{Phase, Timeline};
 /// Whoever holds a key. Requests are seen only with the key that made them.
 pub(super) type Account = Secret;
 
+/// The part of the key that is no secret.
+pub(super) fn key_id(account: &Account) -> &str {
+    account.expose().split(':').next().unwrap_or_default()
+}
+
 /// A request in the queue, or a direct run.
 pub(super) struct Job {
     pub(super) id: RequestId,
@@ -77,9 +82,14 @@ impl Job {
         }
     }
 
+    /// Whether it was stopped before its end.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.get().is_some()
+    }
+
     /// What it answers once it has ended.
     pub(super) fn answer(&self) -> Answer {
-        if self.cancelled.get().is_some() { answer::cancelled() } else { self.answer.clone() }
+        if self.is_cancelled() { answer::cancelled() } else { self.answer.clone() }
     }
 
     /// Bytes that keeping it takes, besides a little that is the same for all.
@@ -89,8 +99,7 @@ impl Job {
 
     /// Seconds that the model ran.
     pub(super) fn inference_seconds(&self) -> Option<f64> {
-        let ran = self.cancelled.get().is_none();
-        ran.then_some(self.timeline.run.as_secs_f64())
+        (!self.is_cancelled()).then_some(self.timeline.run.as_secs_f64())
     }
 
     /// The wall clock at the moment `elapsed`.

@@ -32,7 +32,8 @@ pub trait Store: Directory + Ledger + Books {
     fn instance(&self) -> Verb<'_, Arc<str>>;
 }
 
-/// Tenants, groups, keys, operators and budgets. Each change is written to the audit log in its own transaction.
+/// Tenants, groups, keys, operators and budgets. Each change is written to the audit log in its own transaction; one that
+/// changes nothing writes nothing.
 pub trait Directory: Send + Sync + 'static {
     /// Makes a tenant. Refused with [`StoreError::NameTaken`].
     fn create_tenant(&self, tenant: NewTenant, author: Author) -> Verb<'_, TenantRecord>;
@@ -40,7 +41,8 @@ pub trait Directory: Send + Sync + 'static {
     fn tenant(&self, id: TenantId) -> Verb<'_, Option<TenantRecord>>;
     /// The tenant of this name.
     fn tenant_named(&self, name: String) -> Verb<'_, Option<TenantRecord>>;
-    /// Tenants whose name contains `search`, with a higher number than `after`, in the order in which they were made.
+    /// Tenants whose name contains `search`, ASCII letters in either case, with a higher number than `after`, in the order
+    /// in which they were made.
     fn tenants(&self, search: Option<String>, after: TenantId, limit: u32) -> Verb<'_, Vec<TenantRecord>>;
     /// Changes a tenant; `None` when there is none.
     fn change_tenant(
@@ -49,7 +51,7 @@ pub trait Directory: Send + Sync + 'static {
         change: TenantChange,
         author: Author,
     ) -> Verb<'_, Option<TenantRecord>>;
-    /// Deletes a tenant and its keys, unless calls are open.
+    /// Deletes a tenant and its keys, unless calls are open. Its name is free again.
     fn delete_tenant(&self, id: TenantId, author: Author) -> Verb<'_, Deletion>;
 
     /// Makes a group. Refused with [`StoreError::NameTaken`].
@@ -58,15 +60,16 @@ pub trait Directory: Send + Sync + 'static {
     fn group(&self, id: GroupId) -> Verb<'_, Option<GroupRecord>>;
     /// The group of this name.
     fn group_named(&self, name: String) -> Verb<'_, Option<GroupRecord>>;
-    /// Groups with a higher number than `after`, in the order in which they were made.
+    /// Groups whose name contains `search`, with a higher number than `after`, in the order in which they were made.
     fn groups(&self, search: Option<String>, after: GroupId, limit: u32) -> Verb<'_, Vec<GroupRecord>>;
     /// Changes a group; `None` when there is none.
     fn change_group(&self, id: GroupId, change: GroupChange, author: Author)
     -> Verb<'_, Option<GroupRecord>>;
-    /// Deletes a group, unless keys use it.
+    /// Deletes a group, unless keys use it. Its name is free again.
     fn delete_group(&self, id: GroupId, author: Author) -> Verb<'_, Deletion>;
 
-    /// Makes a key, and its tenant when no tenant of that name exists.
+    /// Makes a key, and its tenant when no tenant of that name exists. Refused with [`StoreError::KeyTaken`], or with
+    /// [`StoreError::Missing`] when there is no such group.
     fn create_key(&self, key: NewKey, author: Author) -> Verb<'_, KeyRecord>;
     /// The key with this digest, whatever its state, unless it is deleted.
     fn key_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<KeyRecord>>;
@@ -81,10 +84,11 @@ pub trait Directory: Send + Sync + 'static {
         after: KeyId,
         limit: u32,
     ) -> Verb<'_, Vec<KeyRecord>>;
-    /// Changes a key; `None` when there is none.
+    /// Changes a key; `None` when there is none. Refused with [`StoreError::Missing`] when there is no such group.
     fn change_key(&self, id: KeyId, change: KeyChange, author: Author) -> Verb<'_, Option<KeyRecord>>;
-    /// Makes `successor`, with the old key's group, rules and budgets, and ends the key `id` at `ends_at` unless it ends
-    /// sooner, both or neither; `None`, and nothing made, when there is no such key or it is revoked.
+    /// Makes `successor`, with the old key's tenant, group, rules and budgets, which count from nothing for it, and ends the
+    /// key `id` at `ends_at` unless it ends sooner, both or neither; `None`, and nothing made, when there is no such key or
+    /// it is revoked.
     fn replace_key(
         &self,
         id: KeyId,
@@ -94,8 +98,9 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Verb<'_, Option<KeyRecord>>;
     /// Deletes a key, unless calls are open.
     fn delete_key(&self, id: KeyId, author: Author) -> Verb<'_, Deletion>;
-    /// Makes groups and keys (with their tenants) together, all or nothing. A key whose digest is known already is refused
-    /// with [`StoreError::KeyTaken`].
+    /// Makes groups and keys (with their tenants) together, all or nothing. Refused with [`StoreError::NameTaken`] for a
+    /// group that is there already, with [`StoreError::KeyTaken`] for a key that is, and with [`StoreError::Missing`] for a
+    /// key whose group is not. A key that was deleted may come again.
     fn import(
         &self,
         groups: Vec<NewGroup>,
@@ -103,7 +108,8 @@ pub trait Directory: Send + Sync + 'static {
         author: Author,
     ) -> Verb<'_, Vec<KeyRecord>>;
 
-    /// Sets or, with `None`, lifts the budget of a payer for a period; its meter of now takes the new cap at once.
+    /// Sets or, with `None`, lifts the budget of a payer for a period; its meter of now takes the new cap at once. Refused with
+    /// [`StoreError::Missing`] when there is no such payer.
     fn set_budget(
         &self,
         payer: Payer,
@@ -116,7 +122,8 @@ pub trait Directory: Send + Sync + 'static {
     /// The meters of a payer whose windows contain `at`, those of its tenant too.
     fn meters(&self, payer: Payer, at: Timestamp) -> Verb<'_, Vec<Meter>>;
 
-    /// Makes an operator.
+    /// Makes an operator. Refused with [`StoreError::NameTaken`] while another works under that name, and with
+    /// [`StoreError::KeyTaken`].
     fn create_operator(&self, operator: NewOperator, author: Author) -> Verb<'_, OperatorRecord>;
     /// The operator with this token.
     fn operator_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<OperatorRecord>>;

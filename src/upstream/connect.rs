@@ -147,7 +147,7 @@ mod tests {
         let sender = http_2(TokioIo::new(near), counts.opened()).await.unwrap();
         let Sender::Http2 { mut sender, .. } = sender else { unreachable!() };
         far.write_all(&EMPTY_SETTINGS).await.unwrap();
-        let mut request = Request::new(RequestBody::empty(Arc::new(SystemClock::new())));
+        let mut request = Request::new(RequestBody::empty(&SystemClock::new()));
         *request.uri_mut() = "http://fal.test/".parse().unwrap();
         let error = sender.send_request(request).await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");

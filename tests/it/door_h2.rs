@@ -181,7 +181,9 @@ async fn malformed_requests_over_http_2_do_not_reach_fal() {
 #[tokio::test]
 async fn invariant_7_floods_of_frames_end_the_connection() {
     let fal = plain_fal().await;
-    let relay = Relay::before(&fal.base());
+    // No deadline ends these connections: only the flood does.
+    let patient = ["HEAD_TIMEOUT", "KEEP_ALIVE"].map(|wait| format!("FAL_RELAY_SERVER__{wait}_SECONDS"));
+    let relay = Relay::with(&fal.base(), &[(&patient[0], "3600"), (&patient[1], "3600")]);
     let key = format!("Key {}", relay.key);
     let head = block(&fields(&key, "/run/a/b"));
     let at_rest = relay.resident_kib();

@@ -134,7 +134,7 @@ async fn invariant_7_an_idle_connection_to_fal_is_kept_for_its_time_only() {
             method: http::Method::POST,
             path_and_query: "/a/b".into(),
             headers: http::HeaderMap::new(),
-            body: RequestBody::empty(clock.clone()),
+            body: RequestBody::empty(&*clock),
         };
         let answer = upstream.send(&account, outgoing).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");

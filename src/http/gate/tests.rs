@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::poll;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -12,6 +13,7 @@ use super::framing::Framing;
 use super::{Gate, HeadLimits, Violation};
 use crate::clock::{Clock, HandClock, Timestamp};
 use crate::http::settings::Settings;
+use crate::http::traffic::Traffic;
 
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 2048, max_target_bytes: 256, max_fields: 12 };
 
@@ -207,4 +209,19 @@ async fn invariant_7_a_client_that_never_stops_sending_is_left_in_the_end() {
     closing.await.unwrap().unwrap();
     sending.await.unwrap();
     assert_eq!(clock.elapsed(), LINGER);
+}
+
+#[tokio::test]
+async fn the_last_answer_is_not_taken_back_by_the_close() {
+    let (clock, traffic) = (HandClock::new(Timestamp::from_micros(0)), Arc::<Traffic>::default());
+    let (near, mut far) = tokio::io::duplex(1024);
+    let mut gate = Gate::new(near, traffic.clone(), Arc::new(Settings::default()), Arc::new(clock));
+    far.write_all(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(gate.first_bytes().await);
+    traffic.set_last();
+    // What the client sends behind its last request is read, so that the system does not answer it with a reset.
+    let mut closing = Box::pin(gate.shutdown());
+    assert!(poll!(&mut closing).is_pending());
+    drop(far);
+    closing.await.unwrap();
 }

@@ -60,6 +60,29 @@ fn a_key_that_stops_leaves_its_share_to_the_others() {
 }
 
 #[test]
+fn what_others_leave_is_not_charged_to_the_share() {
+    let (mut rate, pace) = (SharedRate::default(), pace(10));
+    let mut spare_calls = 0;
+    for second in 0..600 {
+        let now = second * SECOND;
+        if second % 50 == 0 {
+            assert!(ask(&mut rate, 2, pace, now), "the other key keeps its share and hardly uses it");
+        }
+        let mut member = rate.member(KeyId(1), pace, now, true);
+        let before = member.own(0);
+        if before + member.turn > member.most && member.wait() == 0 {
+            member.take();
+            spare_calls += 1;
+            let after = rate.member(KeyId(1), pace, now + SECOND, true).own(0);
+            assert_eq!(after, before - SECOND, "nothing but time changed it");
+        } else {
+            ask(&mut rate, 1, pace, now);
+        }
+    }
+    assert!(spare_calls > 30, "{spare_calls} of about forty");
+}
+
+#[test]
 fn keys_beyond_the_most_have_one_share_together() {
     let (mut rate, pace) = (SharedRate::default(), pace(60));
     for key in 0..2 * SHARES_MAX as i64 {

@@ -15,6 +15,7 @@ use crate::sandbox::endpoint::Endpoint;
 use crate::sandbox::fal::{Call, NotTaken};
 use crate::sandbox::faults::Faults;
 use crate::sandbox::job::Account;
+use crate::sandbox::tags::Tags;
 
 /// The largest input, with room for files in it as `data:` addresses.
 const MAX_INPUT_BYTES: usize = 128 << 20;
@@ -61,6 +62,7 @@ fn no_app(alias: &str) -> Reply {
 pub(super) async fn call(fal: &Fal, endpoint: Endpoint, request: Request) -> Result<Call, Reply> {
     let account = account(request.headers(), endpoint.app())?;
     let start_timeout = start_timeout(request.headers());
+    let tags = Tags::read(request.headers());
     let headers = header_values(request.headers());
     let body = read_body(fal, request, MAX_INPUT_BYTES).await?;
     let input = answer::parse(&body);
@@ -68,7 +70,7 @@ pub(super) async fn call(fal: &Fal, endpoint: Endpoint, request: Request) -> Res
     let faults = Faults::read(endpoint.id(), prompt);
     match gate(&faults, &endpoint) {
         Some(refusal) => Err(refusal),
-        None => Ok(Call { account, endpoint, input, faults, start_timeout, headers }),
+        None => Ok(Call { account, endpoint, input, faults, start_timeout, tags, headers }),
     }
 }
 

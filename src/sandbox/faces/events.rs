@@ -13,11 +13,11 @@ use http::{HeaderValue, StatusCode, header};
 use super::queue::{Status, logs_between};
 use super::run;
 use crate::sandbox::Fal;
-use crate::sandbox::fal::Run;
 use crate::sandbox::faults::{Faults, Stage};
 use crate::sandbox::job::Job;
 use crate::sandbox::output::progress;
 use crate::sandbox::payload::{Payload, broken_after};
+use crate::sandbox::run::Run;
 use crate::sandbox::timeline::{Phase, RUN_STEPS};
 
 /// How often a silent stream shows that it lives.
@@ -103,13 +103,22 @@ pub(super) async fn of_model(fal: &Fal, run: Run) -> Response {
     if job.faults.cut == Some(Stage::Answer) {
         run.finish().await;
         run.end();
-        return event_stream(&job, broken_after(vec![progress_event(1, &job.faults)]));
+        return with_units(event_stream(&job, broken_after(vec![progress_event(1, &job.faults)])), &job);
     }
     let events = stream::unfold((Some(run), 1), |(run, step)| async move {
         let (event, run) = model_event(run?, step).await;
         Some((Ok::<_, Infallible>(event), (run, step + 1)))
     });
-    event_stream(&job, Body::from_stream(events))
+    with_units(event_stream(&job, Body::from_stream(events)), &job)
+}
+
+/// The sandbox knows the bill of a stream before it begins, and tells it in the head.
+fn with_units(mut response: Response, job: &Job) -> Response {
+    let units = job.answer().units;
+    if let Some(value) = units.and_then(|units| HeaderValue::from_str(&units).ok()) {
+        response.headers_mut().insert("x-fal-billable-units", value);
+    }
+    response
 }
 
 /// The event of one step. The last one is the answer itself, and ends the run.

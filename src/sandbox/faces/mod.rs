@@ -3,6 +3,7 @@
 mod api;
 mod caller;
 mod cdn;
+mod control;
 mod events;
 mod queue;
 mod reply;
@@ -38,6 +39,8 @@ enum Face {
     Cdn,
     /// `api.fal.ai`
     Api,
+    /// No host of fal: what tests set and count.
+    Control,
 }
 
 impl Face {
@@ -61,13 +64,14 @@ impl Face {
             "rest" => Some(Self::Rest),
             "cdn" => Some(Self::Cdn),
             "api" => Some(Self::Api),
+            "sandbox" => Some(Self::Control),
             _ => None,
         }
     }
 }
 
 /// All faces of `fal`: by host name when the host is one of fal's, else by the first segment of the path (`/queue`,
-/// `/run`, `/rest`, `/cdn`, `/api`).
+/// `/run`, `/rest`, `/cdn`, `/api`, and `/sandbox` for what tests set and count).
 pub fn router(fal: Arc<Fal>) -> Router {
     Router::new().fallback(serve).with_state(fal)
 }
@@ -81,7 +85,8 @@ async fn serve(State(fal): State<Arc<Fal>>, request: Request) -> Response {
         Face::Run => run::serve(&fal, &path, request).await,
         Face::Rest => rest::serve(&fal, &path, request).await,
         Face::Cdn => cdn::serve(&fal, &path, request).await,
-        Face::Api => api::serve(&fal, &path, &request),
+        Face::Api => api::serve(&fal, &path, request).await,
+        Face::Control => control::serve(&fal, &path, request).await,
     };
     answer.unwrap_or_else(IntoResponse::into_response)
 }

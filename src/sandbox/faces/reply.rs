@@ -45,6 +45,11 @@ impl Reply {
         Self::json(status, &body).with("x-fal-error-type", error_type)
     }
 
+    /// What it says about the outcome.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     fn new(status: StatusCode, body: Payload) -> Self {
         let headers =
             HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);

@@ -9,8 +9,8 @@ use http::Method;
 use super::reply::Reply;
 use super::{caller, events, wrong_method};
 use crate::sandbox::Fal;
-use crate::sandbox::fal::Run;
 use crate::sandbox::faults::Stage;
+use crate::sandbox::run::Run;
 
 /// Answers a call to the host of direct runs. The caller's leaving drops this future, and with it the run.
 pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Result<Response, Reply> {

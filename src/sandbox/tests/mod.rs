@@ -1,9 +1,12 @@
 //! The sandbox through its front door, on a hand-wound clock.
 
+mod billing;
 mod calls;
+mod control;
 mod faults;
 mod files;
 mod models;
+mod platform;
 mod properties;
 mod streams;
 

@@ -268,24 +268,3 @@ async fn unknown_paths_of_known_apps_are_not_found() {
     assert_eq!((answer.status.as_u16(), answer.json()), (404, json!({ "detail": "Path /foo not found" })));
     assert_eq!(answer.header("x-fal-billable-units"), Some("0"));
 }
-
-#[tokio::test]
-async fn models_and_prices_are_listed() {
-    let sandbox = at_once();
-    let page = sandbox.get("/api/v1/models?limit=2").await.json();
-    assert_eq!((page["models"].as_array().unwrap().len(), &page["next_cursor"]), (2, &json!("2")));
-    let one = sandbox.get("/api/v1/models?endpoint_id=fal-ai/veo3").await.json();
-    assert_eq!(one["models"][0]["metadata"]["category"], "text-to-video");
-    assert_eq!(one["has_more"], false);
-    let prices = sandbox.get("/api/v1/models/pricing?endpoint_id=fal-ai/flux-1/dev,acme/painter").await;
-    let expected = json!([
-        { "endpoint_id": "fal-ai/flux-1/dev", "unit_price": 0.025, "unit": "megapixels", "currency": "USD" },
-        { "endpoint_id": "acme/painter", "unit_price": 0.05, "unit": "images", "currency": "USD" },
-    ]);
-    assert_eq!(prices.json()["prices"], expected);
-    for (path, status) in [("/api/v1/models/pricing", 400), ("/api/v1/keys", 404)] {
-        let answer = sandbox.get(path).await;
-        assert_eq!(answer.status, status);
-        assert!(answer.json()["error"]["message"].is_string());
-    }
-}

@@ -151,7 +151,7 @@ impl GroupRecord {
 /// A key about to be made. The key itself stays with the caller; the store sees its digest.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// The tenant's name; the tenant is made when there is none.
+    /// The tenant's name; the tenant is made when there is none. A successor's does not count.
     pub tenant: String,
     /// Its group.
     pub group_id: GroupId,

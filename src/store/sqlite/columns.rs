@@ -37,11 +37,11 @@ integer!(Timestamp, Timestamp::from_micros, Timestamp::as_micros);
 integer!(TenantId, TenantId, |id| id.0);
 integer!(KeyId, KeyId, |id| id.0);
 integer!(CallId, CallId, |id| id.0);
+integer!(LeaseId, LeaseId, |id| id.0);
 integer!(GroupId, GroupId, |id| id.0);
 integer!(OperatorId, OperatorId, |id| id.0);
 integer!(AuditId, AuditId, |id| id.0);
 integer!(AdjustmentId, AdjustmentId, |id| id.0);
-integer!(LeaseId, LeaseId, |id| id.0);
 
 /// Lays a closed list down as its words.
 macro_rules! word {

@@ -18,7 +18,9 @@ pub(super) fn unpriced(
     after: CallId,
     limit: u32,
 ) -> Result<Vec<OpenCall>, StoreError> {
-    let sql = select_open_calls!("WHERE open IS NULL AND hold_open = 1 AND id > ?1 ORDER BY id LIMIT ?2");
+    let sql = select_open_calls!(
+        "WHERE open IS NULL AND hold_open = 1 AND calls.id > ?1 ORDER BY calls.id LIMIT ?2"
+    );
     rows::many(session, sql, (after, limit), calls::open_call)
 }
 

@@ -37,8 +37,8 @@ fn owned_call(row: &Row<'_>) -> Result<OwnedCall, StoreError> {
             endpoint: row.get(6)?,
             app_base: row.get(7)?,
             closed: row.get::<_, CallState>(8)?.is_closed(),
-            charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
             lease: row.get(12)?,
+            charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
         })
     })
 }
@@ -48,6 +48,6 @@ pub(super) fn open_calls(
     after: CallId,
     limit: u32,
 ) -> Result<Vec<OpenCall>, StoreError> {
-    let sql = select_open_calls!("WHERE open = 1 AND id > ?1 ORDER BY id LIMIT ?2");
+    let sql = select_open_calls!("WHERE open = 1 AND calls.id > ?1 ORDER BY calls.id LIMIT ?2");
     rows::many(session, sql, (after, limit), calls::open_call)
 }
