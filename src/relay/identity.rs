@@ -154,6 +154,44 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+
+    fn record() -> Arc<KeyRecord> {
+        Arc::new(KeyRecord {
+            id: KeyId(1),
+            tenant_id: TenantId(1),
+            tenant: "ann".into(),
+            name: String::new(),
+            kind: KeyKind::Live,
+            last_four: String::new(),
+            created_at: Timestamp::default(),
+            expires_at: None,
+            revoked_at: None,
+        })
+    }
+
+    #[test]
+    fn a_connection_knows_its_last_credentials_until_a_key_changes() {
+        let (last, record) = (LastKey::default(), record());
+        assert!(last.recall("Key a", 0).is_none());
+        last.keep("Key a", 0, &record);
+        assert!(last.recall("Key a", 0).is_some());
+        for (credentials, generation) in [("Key a", 1), ("Key b", 0), ("Key aa", 0), ("Key ", 0), ("", 0)] {
+            assert!(last.recall(credentials, generation).is_none(), "{credentials} {generation}");
+        }
+        last.keep("Key b", 0, &record);
+        assert!(last.recall("Key a", 0).is_none());
+    }
+
+    #[test]
+    fn invariant_7_a_connection_keeps_no_credentials_longer_than_they_need_be() {
+        let (last, record) = (LastKey::default(), record());
+        let long = |bytes: usize| format!("Key {}", "a".repeat(bytes - 4));
+        last.keep(&long(KEPT_MAX_BYTES + 1), 0, &record);
+        assert!(last.recall(&long(KEPT_MAX_BYTES + 1), 0).is_none());
+        last.keep(&long(KEPT_MAX_BYTES), 0, &record);
+        assert!(last.recall(&long(KEPT_MAX_BYTES), 0).is_some());
+    }
 
     #[test]
     fn both_schemes_are_read_in_any_case() {
