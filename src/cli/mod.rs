@@ -14,6 +14,7 @@ pub mod key;
 pub mod ledger;
 pub mod operator;
 pub mod prices;
+pub mod reconcile;
 mod serve;
 mod table;
 pub mod tenant;
@@ -27,7 +28,8 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{Actor, Admin};
-use crate::clock::{Clock, SystemClock};
+use crate::billing::Billing;
+use crate::clock::SystemClock;
 use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
 use crate::random::Random;
@@ -76,7 +78,7 @@ enum Verb {
     /// Make, list and end operators, who use the admin API
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
-    /// List prices and set your own
+    /// Bring fal's prices in, list them, and set your own
     #[command(subcommand)]
     Prices(prices::PricesCommand),
     /// Sum up what was spent, by whom, on what
@@ -84,6 +86,8 @@ enum Verb {
     /// Read and correct the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Lay fal's bill beside the ledger; needs an admin key of the fal account
+    Reconcile(reconcile::ReconcileCommand),
     /// List who changed what, and why
     Audit(audit::Audit),
     /// Take over keys and groups of a one-api or new-api
@@ -113,11 +117,12 @@ impl Cli {
             Verb::Tenant(command) => tenant::run(&command, &place.office()?, &mut out).await,
             Verb::Group(command) => group::run(&command, &place.office()?, &mut out).await,
             Verb::Operator(command) => operator::run(&command, &place.office()?, &mut out).await,
-            Verb::Prices(command) => prices::run(&command, &place.office()?, &mut out).await,
+            Verb::Prices(command) => prices::run(&command, &place, &mut out).await,
             Verb::Usage(usage) => usage::run(&usage, &place.office()?, &mut out).await,
             Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
             Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
+            Verb::Reconcile(command) => reconcile::run(&command, &place.billing()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)
@@ -143,14 +148,22 @@ impl Place {
 
     /// The service over the configured store, whether or not a relay is running on it.
     fn admin(&self) -> anyhow::Result<Admin> {
-        let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Ok(Admin::new(store, clock, Random::system()).with_kind(self.kind()))
+        let config = self.load()?;
+        let store = Arc::new(SqliteStore::open(&config.store)?);
+        let clock = Arc::new(SystemClock::new());
+        Ok(crate::serve::admin(&config, self.kind(), store, clock, Random::system()))
     }
 
     /// The service in the hands of whoever has the machine.
     fn office(&self) -> anyhow::Result<Actor> {
         Ok(self.admin()?.by("cli", Role::Owner))
+    }
+
+    /// Prices and bills over the configured store, whether or not a relay is running on it.
+    fn billing(&self) -> anyhow::Result<Billing> {
+        let config = self.load()?;
+        let store = Arc::new(SqliteStore::open(&config.store)?);
+        Ok(crate::serve::billing(&config, store, Arc::new(SystemClock::new()))?)
     }
 
     /// The kind of keys that tenants use here.

@@ -21,6 +21,7 @@ use worker::Workers;
 
 use crate::admin::{Admin, KeyCreate, KeyQuery, OperatorCreate};
 use crate::alerts::{self, Alerts};
+use crate::billing::{self, Billing};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -28,9 +29,10 @@ use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
+use crate::platform::Platform;
 use crate::random::Random;
 use crate::relay::{self, Shared};
-use crate::store::{Role, SqliteStore, Store};
+use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
@@ -56,6 +58,7 @@ pub struct House {
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
     alerting: Option<alerts::Sending>,
+    billing: Arc<Billing>,
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
@@ -99,6 +102,7 @@ impl House {
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
         let (alerts, alerting) = alerts(in_sandbox, &clock)?;
+        let billing = Arc::new(billing(&config, store.clone(), clock.clone())?);
         let given = relay::Given {
             store: store.clone(),
             limits: Arc::new(MemoryLimits::new(clock.clone(), limits::Settings::default())),
@@ -113,7 +117,7 @@ impl House {
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
         let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
-        let first = first_keys(Admin::new(store.clone(), clock.clone(), random).with_kind(kind)).await?;
+        let first = first_keys(admin(&config, kind, store.clone(), clock.clone(), random)).await?;
         let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first)?;
         let roads: Arc<upstream::Shared> = Arc::default();
         let workers = Workers {
@@ -143,6 +147,7 @@ impl House {
             certificates: https.and_then(|https| https.certificates),
             sandbox,
             alerting,
+            billing,
             log,
             clock,
         })
@@ -155,6 +160,8 @@ impl House {
         let watching = tokio::spawn(async move { shared.watch_keys().await });
         let following = self.workers.watch()?;
         let alerting = self.alerting.map(|alerting| tokio::spawn(alerting.run()));
+        let billing = self.billing.clone();
+        let keeping = tokio::spawn(async move { billing.keep().await });
         let logging = tokio::spawn(self.log.clone().flush_often());
         let reloading = self
             .certificates
@@ -179,6 +186,7 @@ impl House {
         }
         watching.abort();
         following.abort();
+        keeping.abort();
         if let Some(alerting) = alerting {
             alerting.abort();
         }
@@ -214,6 +222,39 @@ fn alerts(in_sandbox: bool, clock: &Arc<dyn Clock>) -> Result<(Alerts, Option<al
     }
     let (alerts, sending) = Alerts::new(clock.clone()).map_err(ServeError::Alerts)?;
     Ok((alerts, Some(sending)))
+}
+
+/// The service that administers `store`, as `config` says; new keys are of `kind`.
+pub fn admin(
+    config: &Config,
+    kind: KeyKind,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+) -> Admin {
+    let own = config.relay.pricing.overrides.iter().map(|(pattern, price)| PriceOverride {
+        pattern: pattern.to_string(),
+        unit_price: price.unit_price,
+        unit: price.unit.to_string(),
+    });
+    Admin::new(store, clock, random).with_kind(kind).with_own_prices(own.collect())
+}
+
+/// What asks fal for prices and bills, as `config` says.
+pub fn billing(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Billing, ServeError> {
+    // HTTP/1.1: a few questions in a second need no more.
+    let tls = match config.platform.url.starts_with("https:") {
+        true => Some(tls::client_config(config.upstream.ca_file.as_deref(), false)?),
+        false => None,
+    };
+    let platform = Platform::new(&config.platform, tls, clock.clone())?;
+    let account = |said: &crate::config::Account| billing::Account {
+        name: said.name.clone(),
+        key: said.key.clone(),
+        admin_key: said.admin_key.clone(),
+    };
+    let accounts = config.accounts.iter().map(account).collect();
+    Ok(Billing::new(store, platform, accounts, config.billing.clone(), clock))
 }
 
 /// Where this process's names of jobs in flight begin: far from where another's do.

@@ -1,18 +1,18 @@
-//! `fal-relay prices …`: what endpoints cost.
+//! `fal-relay prices list`, `set` and their kin: what endpoints cost here.
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::args::{PAGE, Why, all, print_json};
-use super::table::{self, or};
 use crate::admin::{
     Actor, ListQuery, OverrideInput, OverrideView, PriceChangeQuery, PriceChangeView, PriceView,
 };
+use crate::cli::args::{PAGE, Why, all, print_json};
+use crate::cli::table::{self, or};
 
-/// The verbs of `fal-relay prices`.
+/// The verbs that ask the store.
 #[derive(Debug, Subcommand)]
-pub enum PricesCommand {
+pub enum ListVerb {
     /// List the prices in force
     List(List),
     /// List the operator's own prices
@@ -83,17 +83,17 @@ pub struct Unset {
 }
 
 /// Does what `command` says.
-pub async fn run(command: &PricesCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) async fn run(command: &ListVerb, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        PricesCommand::List(list) => print_list(list, office, out).await,
-        PricesCommand::Overrides(plain) => {
+        ListVerb::List(list) => print_list(list, office, out).await,
+        ListVerb::Overrides(plain) => {
             let overrides =
                 office.prices(ListQuery { limit: Some(1), ..ListQuery::default() }).await?.overrides;
             print_overrides(&overrides, plain.json, out)
         }
-        PricesCommand::Versions(plain) => print_versions(plain, office, out).await,
-        PricesCommand::Changes(changes) => print_changes(changes, office, out).await,
-        PricesCommand::Set(set) => {
+        ListVerb::Versions(plain) => print_versions(plain, office, out).await,
+        ListVerb::Changes(changes) => print_changes(changes, office, out).await,
+        ListVerb::Set(set) => {
             let input = OverrideInput {
                 pattern: set.pattern.clone(),
                 unit_price: set.unit_price.clone(),
@@ -102,7 +102,7 @@ pub async fn run(command: &PricesCommand, office: &Actor, out: &mut impl Write) 
             let made = set.why.tell(office).override_price(input).await?;
             print_overrides(&[made], set.json, out)
         }
-        PricesCommand::Unset(unset) => {
+        ListVerb::Unset(unset) => {
             unset.why.tell(office).lift_price_override(&unset.pattern).await?;
             Ok(writeln!(out, "fal's own prices count for {}", unset.pattern)?)
         }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::cli::bench::{Desk, lines_of};
 
-    lines_of!(prices, PricesCommand);
+    lines_of!(prices, ListVerb);
 
     #[tokio::test]
     async fn prices_are_listed_and_overridden() {
