@@ -258,7 +258,7 @@ mod tests {
         }
         let body = RequestBody::empty(&*pool.clock);
         let progress = body.progress();
-        let mut call = Box::pin(exchange(&pool, Request::new(body), &progress));
+        let mut call = Box::pin(exchange(&pool, Box::new(Request::new(body)), &progress));
         // Each dies as the call is given to it; then none is trusted any more.
         for left in (7..10).rev() {
             assert!(poll!(&mut call).is_pending());

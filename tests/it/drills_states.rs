@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fal_relay::clock::Timestamp;
-use fal_relay::ids::{CallId, RequestId};
+use fal_relay::ids::{CallId, KeyId, RequestId};
 use fal_relay::store::{CallState, Release, SentCall, Settlement, Store, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -30,7 +30,7 @@ fn leads_to(from: CallState, verb: Verb) -> Option<CallState> {
         (_, Settled | Released) => None,
         (Verb::Settle, _) => Some(Settled),
         (Verb::Sent, Held | Unknown) => Some(Sent),
-        (Verb::Release, Held | Unknown) => Some(Released),
+        (Verb::Release, _) => Some(Released),
         (Verb::Lose | Verb::Start, Held) => Some(Unknown),
         _ => None,
     }
@@ -61,17 +61,22 @@ async fn perform(store: &dyn Store, id: CallId, verb: Verb) -> bool {
             }
         }
         Verb::Settle => {
-            let end = Settlement { status: 200, billable_units: Some("1".into()), settled_at: at(300) };
+            let end =
+                Settlement { status: 200, billable_units: Some("1".into()), cost: None, settled_at: at(300) };
             store.settle(id, end).await.unwrap()
         }
-        Verb::Release => store.release(id, Release { status: None, released_at: at(300) }).await.unwrap(),
+        Verb::Release => store
+            .release(id, Release { status: None, reason: "refused", released_at: at(300) })
+            .await
+            .unwrap(),
         Verb::Lose => store.lose(id, at(300)).await.unwrap(),
         Verb::Start => store.lose_abandoned(at(1_000)).await.unwrap() > 0,
     }
 }
 
 async fn live(store: &dyn Store, verbs: &[Verb]) {
-    let id = store.hold(call_of(&store.keys(None).await.unwrap()[0])).await.unwrap();
+    let keys = store.keys(None, None, KeyId(0), 1).await.unwrap();
+    let id = store.hold(call_of(&keys[0])).await.unwrap().id;
     let mut state = CallState::Held;
     for (step, verb) in verbs.iter().enumerate() {
         let said = perform(store, id, *verb).await;

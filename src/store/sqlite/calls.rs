@@ -69,9 +69,10 @@ pub(super) fn record(row: &Row<'_>) -> Result<CallRecord, StoreError> {
 macro_rules! select_open_calls {
     ($rest:literal) => {
         concat!(
-            "SELECT calls.id, unit_price, unit, multiplier, price_version, calls.tenant_id, key_id, account, endpoint,
-                    calls.kind, state, request_id, app_base, held_at, sent_at, lease, keys.group_id
-             FROM calls CROSS JOIN keys ON keys.id = calls.key_id ",
+            "SELECT id, unit_price, unit, multiplier, price_version, tenant_id, key_id,
+                    (SELECT group_id FROM keys WHERE keys.id = key_id), account, endpoint, kind, state, lease,
+                    request_id, app_base, held_at, sent_at
+             FROM calls ",
             $rest
         )
     };
@@ -87,16 +88,16 @@ pub(super) fn open_call(row: &Row<'_>) -> Result<OpenCall, StoreError> {
             terms: terms(row)?,
             tenant_id: row.get(5)?,
             key_id: row.get(6)?,
-            account: row.get(7)?,
-            endpoint: row.get(8)?,
-            kind: row.get(9)?,
-            state: row.get(10)?,
-            request_id: row.get(11)?,
-            app_base: row.get(12)?,
-            held_at: row.get(13)?,
-            sent_at: row.get(14)?,
-            lease: row.get(15)?,
-            group_id: row.get(16)?,
+            group_id: row.get(7)?,
+            account: row.get(8)?,
+            endpoint: row.get(9)?,
+            kind: row.get(10)?,
+            state: row.get(11)?,
+            lease: row.get(12)?,
+            request_id: row.get(13)?,
+            app_base: row.get(14)?,
+            held_at: row.get(15)?,
+            sent_at: row.get(16)?,
         })
     })
 }

@@ -8,9 +8,14 @@ use futures_util::poll;
 use rusqlite::Connection;
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountName, CallId, TenantId};
+use crate::ids::{AccountName, CallId, LeaseId, TenantId};
 use crate::key::{KeyDigest, KeyKind};
-use crate::store::{CallKind, NewCall, NewKey, Settings, Store, StoreError};
+use crate::money::{Multiplier, Usd};
+use crate::rules::Rules;
+use crate::store::{
+    Author, Books, CallFilter, CallKind, CallRecord, Directory, GroupRecord, HeldCall, Ledger, NewCall,
+    NewKey, Settings, Store, StoreError, Terms,
+};
 
 use super::session::Session;
 use super::{READERS, READS_WAITING, SqliteStore, WRITES_WAITING};
@@ -37,22 +42,36 @@ impl Bench {
     async fn call(&self) -> NewCall {
         let key = NewKey {
             tenant: "tenant".into(),
+            group_id: GroupRecord::DEFAULT,
             name: "key".into(),
             kind: KeyKind::Live,
             digest: KeyDigest([1; 32]),
             last_four: "abcd".into(),
+            rules: Rules::default(),
+            starts_at: None,
             expires_at: None,
-            created_at: Timestamp::from_micros(1),
+            budgets: Vec::new(),
         };
-        let key = self.store.create_key(key).await.unwrap();
+        let author = Author { name: "test".into(), reason: None, at: Timestamp::from_micros(1) };
+        let key = self.store.create_key(key, author).await.unwrap();
         NewCall {
-            tenant_id: key.tenant_id,
+            tenant_id: key.tenant.id,
             key_id: key.id,
             account: AccountName::new("main"),
             endpoint: "fal-ai/flux-1/dev".into(),
             kind: CallKind::Queue,
+            lease: LeaseId(1),
+            tags: None,
+            terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
+            hold: Usd::ZERO,
+            hold_basis: "test",
+            windows: Vec::new(),
             held_at: Timestamp::from_micros(2),
         }
+    }
+
+    async fn calls(&self) -> Vec<CallRecord> {
+        self.store.calls(CallFilter::default(), CallId(0), 10_000).await.unwrap()
     }
 
     /// Lets the writer find all of `verbs` waiting, so that they share a batch: it is kept busy with a batch of its
@@ -84,8 +103,11 @@ async fn a_verb_that_fails_does_not_spoil_its_batch() {
     let batches_before = bench.store.statistics().batches;
     let calls = [call.clone(), stranger, call];
     let held = bench.together(calls.map(|call| bench.store.hold(call)).into()).await;
-    assert!(matches!(held[..], [Ok(CallId(1)), Err(StoreError::Backend(_)), Ok(_)]), "{held:?}");
-    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 2);
+    assert!(
+        matches!(held[..], [Ok(HeldCall { id: CallId(1), .. }), Err(StoreError::Backend(_)), Ok(_)]),
+        "{held:?}"
+    );
+    assert_eq!(bench.calls().await.len(), 2);
     assert_eq!(bench.store.statistics().batches - batches_before, 2, "the busy one and theirs");
 }
 
@@ -101,15 +123,15 @@ async fn a_commit_that_fails_fails_its_whole_batch_and_the_next_is_well() {
              VALUES (99, 'x', 'live', zeroblob(32), 'abcd', 0)",
             (),
         )?;
-        Ok(CallId(0))
+        Ok(HeldCall { id: CallId(0), told: Vec::new() })
     });
     let verbs = vec![bench.store.hold(call.clone()), spoiler, bench.store.hold(call.clone())];
     for outcome in bench.together(verbs).await {
         assert!(matches!(outcome, Err(StoreError::Unwritable(_))), "{outcome:?}");
     }
-    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap(), []);
+    assert_eq!(bench.calls().await, []);
     bench.store.hold(call).await.unwrap();
-    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 1);
+    assert_eq!(bench.calls().await.len(), 1);
 }
 
 #[tokio::test]
@@ -128,12 +150,12 @@ async fn a_full_disk_refuses_writes_answers_reads_and_heals_by_itself() {
         assert!(held < 10_000, "the disk never filled");
     };
     assert!(matches!(refusal, StoreError::Unwritable(_)), "{refusal:?}");
-    assert_eq!(bench.store.calls(CallId(0), 10_000).await.unwrap().len(), held);
+    assert_eq!(bench.calls().await.len(), held);
 
     let lift = "PRAGMA max_page_count = 1000000";
     bench.store.write(move |session| Ok(session.first(lift, (), |_| Ok(()))?)).await.unwrap();
     bench.store.hold(call).await.unwrap();
-    assert_eq!(bench.store.calls(CallId(0), 10_000).await.unwrap().len(), held + 1);
+    assert_eq!(bench.calls().await.len(), held + 1);
     let check: String = bench.stranger().query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
 }
@@ -147,7 +169,7 @@ async fn a_verb_that_nobody_waits_for_any_more_still_happens() {
     let _ = poll!(&mut hold);
     drop(hold);
     bench.store.ping().await.unwrap();
-    assert_eq!(bench.store.calls(CallId(0), 10).await.unwrap().len(), 1);
+    assert_eq!(bench.calls().await.len(), 1);
 }
 
 #[tokio::test]
