@@ -21,6 +21,7 @@ mod limits;
 mod limits_memory;
 mod limits_story;
 mod metrics;
+mod money;
 mod process;
 mod refusals;
 mod store_directory_story;
