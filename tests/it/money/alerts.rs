@@ -46,7 +46,7 @@ async fn a_budget_that_is_nearly_spent_is_told_once() {
         "2.00".into(),
     ];
     assert_eq!(fields, wanted.each_ref(), "{body}");
-    assert!(body["resets_at"].as_str().unwrap().ends_with("T00:00:00Z"), "{body}");
+    assert!(body["resets_at"].as_str().unwrap().contains("T00:00:00"), "{body}");
     assert!(told.header("authorization").is_none() && told.header("cookie").is_none());
 
     // Not again in this window, also by another process.

@@ -36,7 +36,7 @@ async fn of_two_hundred_at_once_as_many_pass_as_there_is_money_for() {
             let fields = (&said["scope"], &said["period"], &said["limit_usd"], &said["remaining_usd"]);
             let scope = if number == 1 { "key" } else { "tenant" };
             assert_eq!(fields, (&scope.into(), &"day".into(), &"7.00".into(), &"0.00".into()));
-            assert!(said["resets_at"].as_str().unwrap().ends_with("T00:00:00Z"), "{said}");
+            assert!(said["resets_at"].as_str().unwrap().contains("T00:00:00"), "{said}");
         }
         assert_eq!(paid(&fal).len(), 7 * (number + 1), "a call that was refused reached fal");
         let rows = office.rows_of(&made).await;
