@@ -25,6 +25,7 @@ mod limits_memory;
 mod limits_story;
 mod metrics;
 mod platform;
+mod money;
 mod process;
 mod refusals;
 mod store_directory_story;
