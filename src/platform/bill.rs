@@ -8,8 +8,8 @@ use super::{Event, EventFault, Platform, PlatformError};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-/// Lines on one page: fal allows ten times as many, which is more than one answer should hold.
-const EVENTS_PER_PAGE: &str = "1000";
+/// Lines on one page, which with all their tags fit into one answer; fal allows more.
+const EVENTS_PER_PAGE: &str = "4000";
 
 /// A stretch of the bill of the account to which an admin key belongs.
 pub struct Bill<'a> {

@@ -15,7 +15,7 @@ use super::{PlatformError, Settings};
 use crate::clock::Clock;
 use crate::secret::Secret;
 
-/// The largest answer that is read. A page of a thousand billing events is a twentieth of it.
+/// The largest answer that is read. The largest is a page of billing events.
 pub(super) const ANSWER_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The longest wait for a whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 /// Endpoints of which one question asks the prices: as many as fal allows.
 const ENDPOINTS_PER_QUESTION: usize = 50;
 /// The most models that are listed; fal has about a thousand.
-pub(super) const MODELS_MAX: usize = 100_000;
+pub(super) const MODELS_MAX: usize = 20_000;
 /// The most problems that are kept in words; more are counted.
 pub(super) const PROBLEMS_MAX: usize = 100;
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::PlatformError;
 
-/// The most pages of one list: at fal's fifty models on a page, five hundred thousand of them.
-pub(super) const PAGES_MAX: usize = 10_000;
+/// The most pages of one list: at fal's fifty models on a page, a quarter of a million.
+pub(super) const PAGES_MAX: usize = 5_000;
 
 /// Where a list is being read.
 #[derive(Debug, Default)]

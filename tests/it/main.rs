@@ -1,6 +1,8 @@
 //! The integration tests, one binary, read as chapters.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
+mod bills;
+mod bills_journey;
 mod clients;
 mod corpus;
 mod crowd;
@@ -22,6 +24,7 @@ mod limits;
 mod limits_memory;
 mod limits_story;
 mod metrics;
+mod platform;
 mod process;
 mod refusals;
 mod store_directory_story;
