@@ -132,7 +132,7 @@ pub(super) async fn later_truth_is_an_adjustment(store: &dyn Store) {
     assert_eq!(store.adjust(truth(CallId(999_999), "1", "1"), author(1)).await.unwrap(), None);
     store.settle(id, settlement(200, None)).await.unwrap();
     let unknown = UsageRecord { calls: 1, unpriced: 1, ..Default::default() };
-    assert_eq!(day_of(store, &key, &[]).await, [unknown.clone()]);
+    assert_eq!(day_of(store, &key, &[]).await, std::slice::from_ref(&unknown));
 
     // What was not known becomes known: the kept hold is given back.
     let first = store.adjust(truth(id, "0", "0"), author(300)).await.unwrap().unwrap();
@@ -160,7 +160,7 @@ pub(super) async fn later_truth_is_an_adjustment(store: &dyn Store) {
     assert_eq!((row.charge_usd, row.adjusted_usd), (Some(usd("0.75").into()), Some(usd("0.75").into())));
     assert_eq!((row.billable_units, row.settled_at), (None, Some(at(102))), "what was said then stays");
     let known = UsageRecord { unpriced: 0, cost: usd("0.5").into(), charge: usd("0.75").into(), ..unknown };
-    assert_eq!(day_of(store, &key, &[]).await, [known.clone()]);
+    assert_eq!(day_of(store, &key, &[]).await, std::slice::from_ref(&known));
     let tagged = UsageRecord { tag: Some("t=1".into()), ..known };
     assert_eq!(day_of(store, &key, &[Dimension::Tag]).await, [tagged]);
 

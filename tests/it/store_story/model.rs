@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fal_relay::ids::CallId;
-use fal_relay::money::Usd;
+use fal_relay::money::{Delta, Usd};
 use fal_relay::period::{Period, Zone};
 use fal_relay::store::{
     Budget, CallFilter, CallState, Dimension, KeyRecord, NewAdjustment, Payer, Store, StoreError, UsageFilter,
@@ -177,7 +177,8 @@ impl Model {
             Step::Adjust(_, charge) => {
                 let truth = NewAdjustment { call_id: id, cost: cents(charge), charge: cents(charge) };
                 let says = cents(charge).nanos();
-                let moves = !open && !(row.known && row.charge == says);
+                let says_so = row.known && row.charge == says;
+                let moves = !open && !says_so;
                 let said = store.adjust(truth, author(self.now)).await.unwrap();
                 assert_eq!(said.is_some(), moves);
                 if moves {
@@ -214,7 +215,7 @@ impl Model {
         assert_eq!(rows.len(), self.rows.len());
         for (found, row) in rows.iter().zip(&self.rows) {
             assert_eq!((found.id, found.state, found.hold_open), (row.id, row.state, row.holding));
-            let charge = found.charge_usd.map(|charge| charge.nanos());
+            let charge = found.charge_usd.map(Delta::nanos);
             assert_eq!(charge.unwrap_or(0), row.charge);
             assert!(charge.is_some() == row.known || row.state == CallState::Released, "unknown is not zero");
         }

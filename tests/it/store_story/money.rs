@@ -1,6 +1,6 @@
 //! Budgets: what is held, given back and charged, and in which windows it counts.
 
-use fal_relay::money::Usd;
+use fal_relay::money::{Delta, Usd};
 use fal_relay::period::{Period, Zone};
 use fal_relay::store::{Budget, NewAdjustment, Spent, Store, StoreError};
 
@@ -114,7 +114,7 @@ pub(super) async fn a_budget_is_told_once_in_a_window(store: &dyn Store) {
         left: usd("2"),
         resets_at: Some(at(20_001 * DAY)),
     };
-    assert_eq!(told("0.000000001", NOW).await, [spent.clone()]);
+    assert_eq!(told("0.000000001", NOW).await, std::slice::from_ref(&spent));
     assert_eq!(told("1", NOW).await, []);
     let next = Spent { left: usd("1"), resets_at: Some(at(20_002 * DAY)), ..spent.clone() };
     assert_eq!(told("9", NOW + DAY).await, [next], "the next day is told of again");
@@ -191,8 +191,7 @@ pub(super) async fn a_meter_opened_late_has_what_its_window_had(store: &dyn Stor
                 set(store, payer, budget, NOW).await;
                 let mine = rows.iter().filter(|row| payer.key_id.is_none_or(|key| key == row.key_id));
                 let mine: Vec<_> = mine.filter(|row| window.contains(row.held_at)).collect();
-                let charge =
-                    |row: &&fal_relay::store::CallRecord| row.charge_usd.map_or(0, |charge| charge.nanos());
+                let charge = |row: &&fal_relay::store::CallRecord| row.charge_usd.map_or(0, Delta::nanos);
                 let spent: i64 = mine.iter().map(charge).sum();
                 let open: i64 = mine.iter().filter(|row| row.hold_open).map(|row| row.hold_usd.nanos()).sum();
                 assert!(spent > 0 || open > 0, "{zone} {period}");
