@@ -132,6 +132,7 @@ impl Office {
             alert_url: wish.alert_url.clone(),
             tags: Vec::new(),
             rules: rules(&wish.tenant_rules),
+            budgets: Vec::new(),
         };
         let tenant = self.store.create_tenant(tenant, author()).await.unwrap();
         let payer = Payer { tenant_id: tenant.id, key_id: None };
