@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::prices::PricesCommand;
 use crate::admin::{Actor, Admin};
 use crate::billing::Billing;
 use crate::clock::SystemClock;
@@ -78,7 +79,7 @@ enum Verb {
     /// Make, list and end operators, who use the admin API
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
-    /// Bring fal's prices in, list them, and set your own
+    /// List prices, bring fal's in, and set your own
     #[command(subcommand)]
     Prices(prices::PricesCommand),
     /// Sum up what was spent, by whom, on what
@@ -86,12 +87,12 @@ enum Verb {
     /// Read and correct the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// Lay fal's bill beside the ledger; needs an admin key of the fal account
-    Reconcile(reconcile::ReconcileCommand),
     /// List who changed what, and why
     Audit(audit::Audit),
     /// Take over keys and groups of a one-api or new-api
     Import(import::Import),
+    /// Lay fal's bill beside the ledger; needs an admin key of the fal account
+    Reconcile(reconcile::ReconcileCommand),
     /// Bring the store up to date (serve does it too)
     Migrate,
     /// Ask a running relay whether it is ready; for container health checks
@@ -117,12 +118,17 @@ impl Cli {
             Verb::Tenant(command) => tenant::run(&command, &place.office()?, &mut out).await,
             Verb::Group(command) => group::run(&command, &place.office()?, &mut out).await,
             Verb::Operator(command) => operator::run(&command, &place.office()?, &mut out).await,
-            Verb::Prices(command) => prices::run(&command, &place, &mut out).await,
+            Verb::Prices(PricesCommand::Own(command)) => {
+                prices::own::run(&command, &place.office()?, &mut out).await
+            }
+            Verb::Prices(PricesCommand::Fal(command)) => {
+                prices::fal::run(&command, &place.billing()?, &mut out).await
+            }
+            Verb::Reconcile(command) => reconcile::run(&command, &place.billing()?, &mut out).await,
             Verb::Usage(usage) => usage::run(&usage, &place.office()?, &mut out).await,
             Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
             Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
-            Verb::Reconcile(command) => reconcile::run(&command, &place.billing()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)

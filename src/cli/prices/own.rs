@@ -1,18 +1,18 @@
-//! `fal-relay prices list`, `set` and their kin: what endpoints cost here.
+//! The prices in force, and the operator's own.
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
 
+use super::super::args::{PAGE, Why, all, print_json};
+use super::super::table::{self, or};
 use crate::admin::{
     Actor, ListQuery, OverrideInput, OverrideView, PriceChangeQuery, PriceChangeView, PriceView,
 };
-use crate::cli::args::{PAGE, Why, all, print_json};
-use crate::cli::table::{self, or};
 
-/// The verbs that ask the store.
+/// The verbs that look at prices, and set the operator's own.
 #[derive(Debug, Subcommand)]
-pub enum ListVerb {
+pub enum OwnCommand {
     /// List the prices in force
     List(List),
     /// List the operator's own prices
@@ -83,17 +83,17 @@ pub struct Unset {
 }
 
 /// Does what `command` says.
-pub(super) async fn run(command: &ListVerb, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(command: &OwnCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        ListVerb::List(list) => print_list(list, office, out).await,
-        ListVerb::Overrides(plain) => {
+        OwnCommand::List(list) => print_list(list, office, out).await,
+        OwnCommand::Overrides(plain) => {
             let overrides =
                 office.prices(ListQuery { limit: Some(1), ..ListQuery::default() }).await?.overrides;
             print_overrides(&overrides, plain.json, out)
         }
-        ListVerb::Versions(plain) => print_versions(plain, office, out).await,
-        ListVerb::Changes(changes) => print_changes(changes, office, out).await,
-        ListVerb::Set(set) => {
+        OwnCommand::Versions(plain) => print_versions(plain, office, out).await,
+        OwnCommand::Changes(changes) => print_changes(changes, office, out).await,
+        OwnCommand::Set(set) => {
             let input = OverrideInput {
                 pattern: set.pattern.clone(),
                 unit_price: set.unit_price.clone(),
@@ -102,7 +102,7 @@ pub(super) async fn run(command: &ListVerb, office: &Actor, out: &mut impl Write
             let made = set.why.tell(office).override_price(input).await?;
             print_overrides(&[made], set.json, out)
         }
-        ListVerb::Unset(unset) => {
+        OwnCommand::Unset(unset) => {
             unset.why.tell(office).lift_price_override(&unset.pattern).await?;
             Ok(writeln!(out, "fal's own prices count for {}", unset.pattern)?)
         }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::cli::bench::{Desk, lines_of};
 
-    lines_of!(prices, ListVerb);
+    lines_of!(prices, OwnCommand);
 
     #[tokio::test]
     async fn prices_are_listed_and_overridden() {
