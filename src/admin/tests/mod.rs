@@ -1,6 +1,7 @@
 //! The service on a real store and a hand-wound clock.
 
 mod import;
+mod limits;
 
 use std::sync::Arc;
 use std::time::Duration;
