@@ -70,8 +70,7 @@ impl Bench {
             admin_key: admin_key.map(Secret::new),
         };
         let accounts = vec![account("main", admin_key), account("other", None)];
-        let billing =
-            Billing::new(store.clone(), platform, accounts, settings, Arc::new(clock.clone()));
+        let billing = Billing::new(store.clone(), platform, accounts, settings, Arc::new(clock.clone()));
         let key = make_key(&*store, clock.now()).await;
         Self { _folder: folder, fal, prices, bill, store, clock, billing: Arc::new(billing), key }
     }
@@ -118,7 +117,10 @@ impl Bench {
         let id = self.sent(account, request_id).await;
         let cost = cost.map(|cost| Cost { cost: usd(cost), charge: usd(cost), basis: Basis::Billed });
         let settled_at = self.clock.now();
-        self.store.settle(id, Settlement { status: 200, billable_units: None, cost, settled_at }).await.unwrap();
+        self.store
+            .settle(id, Settlement { status: 200, billable_units: None, cost, settled_at })
+            .await
+            .unwrap();
         id
     }
 
@@ -171,7 +173,10 @@ impl Bench {
 
     async fn known(&self) -> Vec<(String, String)> {
         let list = self.store.prices().await.unwrap();
-        list.prices.into_iter().map(|price| (price.endpoint.to_string(), price.unit_price.to_string())).collect()
+        list.prices
+            .into_iter()
+            .map(|price| (price.endpoint.to_string(), price.unit_price.to_string()))
+            .collect()
     }
 
     fn questions(&self, path: &str) -> usize {
@@ -208,6 +213,7 @@ async fn scripted(
         let ok = |body: Value| reply_json("200 OK", &body.to_string());
         let prices = prices.lock().unwrap();
         match seen.target.split('?').next().unwrap() {
+            "/v1/models/pricing" if seen.target.contains("broken") => reply_json("503 Service Unavailable", "{}"),
             "/v1/models" if prices.is_empty() => reply_json("404 Not Found", "{}"),
             "/v1/models" => {
                 let model = |(id, _): &(String, String)| json!({ "endpoint_id": id });
@@ -274,6 +280,19 @@ async fn a_list_that_lacks_most_of_what_is_known_is_refused_unless_forced() {
     bench.list(&[("acme/x", "one")]);
     assert!(matches!(bench.sync(true).await, Err(BillingError::NoPrices)), "not even when forced");
     assert_eq!(bench.known().await.len(), 3);
+}
+
+#[tokio::test]
+async fn invariant_7_an_interrupted_list_is_gone_on_with_for_an_hour() {
+    let bench = Bench::new().await;
+    bench.list(&[("acme/broken", "1")]);
+    for (gap, listed) in [(Duration::ZERO, 1), (HOUR / 2, 1), (HOUR / 2, 2)] {
+        bench.clock.advance(gap);
+        let error = bench.sync(false).await.unwrap_err();
+        assert!(matches!(error, BillingError::Platform(_)), "{error}");
+        assert_eq!(bench.questions("/v1/models"), listed);
+    }
+    assert!(bench.known().await.is_empty(), "a part of a list is no list");
 }
 
 #[tokio::test]
@@ -362,7 +381,10 @@ async fn what_is_not_this_ledgers_is_named() {
     assert_eq!((report.billed, report.equal, report.under_way, report.of_other_relays), (4, 1, 1, 1));
     assert_eq!((report.strange, report.unusable), (1, 1));
     assert_eq!(report.strangers[0].request_id, "r-4");
-    assert_eq!((bench.call(mine).await.state, bench.call(open).await.state), (CallState::Settled, CallState::Sent));
+    assert_eq!(
+        (bench.call(mine).await.state, bench.call(open).await.state),
+        (CallState::Settled, CallState::Sent)
+    );
     let told = report.to_string();
     assert!(told.contains("r-4 (acme/a): fal 0.000000008; not in the ledger"), "{told}");
 }
@@ -456,6 +478,19 @@ async fn invariant_7_a_bill_is_read_in_stretches_and_named_up_to_a_point() {
     assert_eq!(bench.questions("/v1/models/billing-events"), 4, "unasked, it goes back three days");
 }
 
+#[tokio::test]
+async fn invariant_7_long_bills_and_ledgers_are_read_in_parts() {
+    let bench = Bench::new().await;
+    let lost = (0..1_050).map(|_| bench.lost("main"));
+    futures_util::future::join_all(lost).await;
+    bench.clock.advance(DAY);
+    bench.settled("main", "r-1", Some("0.1")).await;
+    let strangers = (0..10_050).map(|n| line(&format!("s-{n}"), 1, None));
+    bench.bill(strangers.chain([line("r-1", 100_000_000, None)]).collect());
+    let report = bench.reconcile(false).await;
+    assert_eq!((report.strange, report.equal, report.free, report.left), (10_050, 1, 1_050, 0));
+}
+
 /// The service in the background. Its clock leaps, so it is ended by whoever has seen enough.
 async fn kept(bench: &Bench, enough: impl FnMut() -> bool) {
     let billing = bench.billing.clone();
@@ -471,8 +506,10 @@ async fn invariant_7_prices_and_bill_are_looked_after_once_a_day() {
     bench.settled("main", "r-1", Some("0.1")).await;
     kept(&bench, || bench.questions("/v1/models/billing-events") >= 4).await;
     let versions = bench.store.price_versions(100).await.unwrap();
-    let gaps: Vec<_> =
-        versions.windows(2).map(|pair| pair[0].synced_at.since(pair[1].synced_at).as_secs() / 3_600).collect();
+    let gaps: Vec<_> = versions
+        .windows(2)
+        .map(|pair| pair[0].synced_at.since(pair[1].synced_at).as_secs() / 3_600)
+        .collect();
     assert!(gaps.len() >= 2 && gaps.iter().all(|hours| *hours == 24 || *hours == 25), "{gaps:?}");
 }
 
@@ -497,5 +534,8 @@ async fn what_is_off_is_off() {
     let start = bench.clock.elapsed();
     kept(&bench, || bench.clock.elapsed() - start > DAY * 3).await;
     assert!(bench.fal.seen().is_empty());
-    assert_eq!(bench.store.calls(CallFilter::default(), CallId(0), 9).await.unwrap()[0].state, CallState::Unknown);
+    assert_eq!(
+        bench.store.calls(CallFilter::default(), CallId(0), 9).await.unwrap()[0].state,
+        CallState::Unknown
+    );
 }
