@@ -14,7 +14,7 @@ use quick_cache::sync::Cache;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::clock::Clock;
-use crate::key::{ApiKey, KeyDigest, KeyKind};
+use crate::key::{KeyDigest, KeyKind};
 use crate::metrics::{Memory, Worker};
 use crate::secret::Secret;
 use crate::store::Store;
@@ -91,8 +91,8 @@ impl Identities {
                 caller
             }
             None => {
-                let key = key_in(credentials).ok_or(Refusal::Unauthorized)?;
-                let caller = self.caller(key.digest(), generation, counts).await?;
+                let digest = digest_in(credentials).ok_or(Refusal::Unauthorized)?;
+                let caller = self.caller(digest, generation, counts).await?;
                 let caller = caller.ok_or(Refusal::Unauthorized)?;
                 last.keep(credentials, generation, &caller);
                 caller
@@ -135,9 +135,9 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     Ok(value.to_str().ok())
 }
 
-/// The key in these credentials, if it can be one.
-fn key_in(credentials: &str) -> Option<ApiKey> {
-    secret_part(credentials).and_then(ApiKey::parse)
+/// The digest of the key in these credentials, if it can be one.
+fn digest_in(credentials: &str) -> Option<KeyDigest> {
+    secret_part(credentials).and_then(KeyDigest::of_presented)
 }
 
 /// What follows the scheme `Bearer` or `Key`, in any case (RFC 9110, 11.1).
@@ -155,16 +155,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::ids::{KeyId, TenantId};
+    use crate::money::Multiplier;
+    use crate::rules::Rules;
+    use crate::store::{GroupRecord, KeyRecord, TenantRecord, TenantStatus};
 
-    fn record() -> Arc<KeyRecord> {
-        Arc::new(KeyRecord {
+    fn caller() -> Caller {
+        let created_at = Timestamp::default();
+        let tenant = TenantRecord {
+            id: TenantId(1),
+            name: "ann".into(),
+            status: TenantStatus::Active,
+            alert_url: None,
+            tags: Vec::new(),
+            rules: Rules::default(),
+            created_at,
+        };
+        let group = GroupRecord {
+            id: GroupRecord::DEFAULT,
+            name: "default".into(),
+            multiplier: Multiplier::ONE,
+            rules: Rules::default(),
+            created_at,
+        };
+        Caller::new(KeyRecord {
             id: KeyId(1),
-            tenant_id: TenantId(1),
-            tenant: "ann".into(),
+            tenant,
+            group,
             name: String::new(),
             kind: KeyKind::Live,
             last_four: String::new(),
-            created_at: Timestamp::default(),
+            rules: Rules::default(),
+            budgets: Vec::new(),
+            created_at,
+            starts_at: None,
             expires_at: None,
             revoked_at: None,
         })
@@ -172,24 +196,24 @@ mod tests {
 
     #[test]
     fn a_connection_knows_its_last_credentials_until_a_key_changes() {
-        let (last, record) = (LastKey::default(), record());
+        let (last, caller) = (LastKey::default(), caller());
         assert!(last.recall("Key a", 0).is_none());
-        last.keep("Key a", 0, &record);
+        last.keep("Key a", 0, &caller);
         assert!(last.recall("Key a", 0).is_some());
         for (credentials, generation) in [("Key a", 1), ("Key b", 0), ("Key aa", 0), ("Key ", 0), ("", 0)] {
             assert!(last.recall(credentials, generation).is_none(), "{credentials} {generation}");
         }
-        last.keep("Key b", 0, &record);
+        last.keep("Key b", 0, &caller);
         assert!(last.recall("Key a", 0).is_none());
     }
 
     #[test]
     fn invariant_7_a_connection_keeps_no_credentials_longer_than_they_need_be() {
-        let (last, record) = (LastKey::default(), record());
+        let (last, caller) = (LastKey::default(), caller());
         let long = |bytes: usize| format!("Key {}", "a".repeat(bytes - 4));
-        last.keep(&long(KEPT_MAX_BYTES + 1), 0, &record);
+        last.keep(&long(KEPT_MAX_BYTES + 1), 0, &caller);
         assert!(last.recall(&long(KEPT_MAX_BYTES + 1), 0).is_none());
-        last.keep(&long(KEPT_MAX_BYTES), 0, &record);
+        last.keep(&long(KEPT_MAX_BYTES), 0, &caller);
         assert!(last.recall(&long(KEPT_MAX_BYTES), 0).is_some());
     }
 

@@ -17,6 +17,7 @@ mod drills_start;
 mod drills_states;
 mod drills_stop;
 mod encrypted;
+mod holder;
 mod invariants;
 mod journey;
 mod limits;

@@ -37,6 +37,8 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("key::FAIR_BYTES", "a key's form"),
     ("metrics::COUNT", "words in a closed list"),
     ("platform::NANO_DIGITS", "a form of numbers"),
+    ("relay::DAY_SECONDS", "a day"),
+    ("relay::USAGE_DAYS", "what a question means that names no days"),
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),
     ("server.workers", "a choice: one for each core"),
     ("store::KNOWN_VERSION", "a version"),

@@ -105,6 +105,7 @@ max_connections = {CONNECTIONS}
 [upstream]
 queue_url = "{upstream}"
 run_url = "{upstream}"
+rest_url = "{upstream}"
 [[accounts]]
 name = "bench"
 key = "{self.upstream_key}"
