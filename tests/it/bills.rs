@@ -20,7 +20,7 @@ use fal_relay::store::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Fal, LeapingClock, Seen, Step, json as reply_json, until};
+use crate::support::{Fal, LeapingClock, Seen, json as reply_json, until};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -399,7 +399,7 @@ async fn unbilled(bench: &Bench) -> [CallId; 2] {
 }
 
 #[tokio::test]
-async fn what_fal_never_billed_is_free_after_its_time() {
+async fn invariant_7_a_call_that_was_not_billed_is_free_in_the_end() {
     let bench = Bench::new().await;
     let [lost, unpriced] = unbilled(&bench).await;
     let (young, elsewhere) = (bench.lost("main").await, bench.lost("other").await);
