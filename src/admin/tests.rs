@@ -47,7 +47,7 @@ async fn a_key_is_made_expires_and_is_renewed() {
         .await
         .unwrap();
     assert_eq!(ApiKey::parse(key.expose()).unwrap().kind(), KeyKind::Test);
-    assert_eq!((record.tenant.as_ref(), record.name.as_str()), ("Ämter & Söhne", "web"));
+    assert_eq!((&*record.tenant.name, record.name.as_str()), ("Ämter & Söhne", "web"));
     assert_eq!(office.state(record.id).await, KeyState::Active);
     office.clock.advance(30 * DAY);
     assert_eq!(office.state(record.id).await, KeyState::Expired);
@@ -68,7 +68,7 @@ async fn a_rotated_key_works_on_for_its_grace_and_its_successor_lives_as_long() 
     office.clock.advance(DAY);
     let (new_key, new) = office.admin.rotate_key(old.id, DAY).await.unwrap();
     assert_ne!(new_key.expose(), old_key.expose());
-    assert_eq!((new.tenant_id, new.name.as_str(), new.kind), (old.tenant_id, "web", KeyKind::Test));
+    assert_eq!((new.tenant.id, new.name.as_str(), new.kind), (old.tenant.id, "web", KeyKind::Test));
     assert_eq!(new.expires_at, Some(office.admin.now().plus(10 * DAY)));
     assert_eq!(office.state(old.id).await, KeyState::Active);
     office.clock.advance(DAY);

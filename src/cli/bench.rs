@@ -7,10 +7,13 @@ use clap::Parser;
 
 use crate::admin::{Admin, CreateKey};
 use crate::clock::{Clock, HandClock, Timestamp};
-use crate::ids::{AccountName, RequestId};
+use crate::ids::{AccountName, LeaseId, RequestId};
 use crate::key::KeyKind;
+use crate::money::{Multiplier, Usd};
 use crate::random::Random;
-use crate::store::{CallKind, KeyRecord, NewCall, SentCall, Settings, Settlement, SqliteStore, Store};
+use crate::store::{
+    CallKind, KeyRecord, Ledger, NewCall, SentCall, Settings, Settlement, SqliteStore, Terms,
+};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -46,7 +49,7 @@ impl Desk {
     /// A call of a new key; settled when `request_id` is given.
     pub(super) async fn make_call(&self, tenant: &str, request_id: Option<&str>) {
         let key = self.make_key(tenant).await;
-        let id = self.store.hold(self.call_of(&key)).await.unwrap();
+        let id = self.store.hold(self.call_of(&key)).await.unwrap().id;
         let Some(request_id) = request_id else { return };
         let sent = SentCall {
             request_id: RequestId::parse(request_id).unwrap(),
@@ -56,8 +59,12 @@ impl Desk {
             sent_at: self.clock.now(),
         };
         self.store.sent(id, sent).await.unwrap();
-        let settlement =
-            Settlement { status: 200, billable_units: Some("1.50".into()), settled_at: self.clock.now() };
+        let settlement = Settlement {
+            status: 200,
+            billable_units: Some("1.50".into()),
+            cost: None,
+            settled_at: self.clock.now(),
+        };
         self.store.settle(id, settlement).await.unwrap();
     }
 
@@ -71,11 +78,17 @@ impl Desk {
 
     fn call_of(&self, key: &KeyRecord) -> NewCall {
         NewCall {
-            tenant_id: key.tenant_id,
+            tenant_id: key.tenant.id,
             key_id: key.id,
             account: AccountName::new("main"),
             endpoint: "fal-ai/flux-1/dev".into(),
             kind: CallKind::Queue,
+            lease: LeaseId(1),
+            tags: None,
+            terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
+            hold: Usd::ZERO,
+            hold_basis: "none",
+            windows: Vec::new(),
             held_at: self.clock.now(),
         }
     }

@@ -24,6 +24,7 @@ mod limits;
 mod limits_memory;
 mod limits_story;
 mod metrics;
+mod money;
 mod platform;
 mod process;
 mod refusals;

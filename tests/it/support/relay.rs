@@ -118,6 +118,11 @@ impl Relay {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Whether it is `serve --sandbox`.
+    pub(crate) fn in_sandbox(&self) -> bool {
+        self.sandbox
+    }
+
     /// A new key of a tenant.
     pub(crate) fn key_of(&self, tenant: &str) -> String {
         self.cli(&["key", "create", "--tenant", tenant]).trim().to_owned()
