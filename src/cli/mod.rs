@@ -8,6 +8,8 @@ pub mod doctor;
 mod health;
 pub mod key;
 pub mod ledger;
+pub mod prices;
+pub mod reconcile;
 mod serve;
 mod table;
 pub mod tenant;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::admin::Admin;
+use crate::billing::Billing;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
@@ -66,6 +69,11 @@ enum Verb {
     /// Read the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Bring fal's prices in
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
+    /// Lay fal's bill beside the ledger; needs an admin key of the fal account
+    Reconcile(reconcile::ReconcileCommand),
     /// Bring the store up to date (serve does it too)
     Migrate,
     /// Ask a running relay whether it is ready; for container health checks
@@ -90,6 +98,8 @@ impl Cli {
             Verb::Key(command) => key::run(&command, &place.admin()?, place.kind(), &mut out).await,
             Verb::Tenant(command) => tenant::run(&command, &place.admin()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.admin()?, &mut out).await,
+            Verb::Prices(command) => prices::run(&command, &place.billing()?, &mut out).await,
+            Verb::Reconcile(command) => reconcile::run(&command, &place.billing()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)
@@ -118,6 +128,13 @@ impl Place {
         let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Ok(Admin::new(store, clock, Random::system()))
+    }
+
+    /// Prices and bills over the configured store, whether or not a relay is running on it.
+    fn billing(&self) -> anyhow::Result<Billing> {
+        let config = self.load()?;
+        let store = Arc::new(SqliteStore::open(&config.store)?);
+        Ok(crate::serve::billing(&config, store, Arc::new(SystemClock::new()))?)
     }
 
     /// The kind of keys that tenants use here.

@@ -21,6 +21,7 @@ use worker::Workers;
 
 use crate::admin::{Admin, CreateKey};
 use crate::alerts::{self, Alerts};
+use crate::billing::{self, Billing};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -28,6 +29,7 @@ use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
+use crate::platform::Platform;
 use crate::random::Random;
 use crate::relay::{self, Shared};
 use crate::store::{SqliteStore, Store};
@@ -53,6 +55,7 @@ pub struct House {
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
     alerting: Option<alerts::Sending>,
+    billing: Arc<Billing>,
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
@@ -94,6 +97,7 @@ impl House {
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
         let (alerts, alerting) = alerts(in_sandbox, &clock)?;
+        let billing = Arc::new(billing(&config, store.clone(), clock.clone())?);
         let given = relay::Given {
             store: store.clone(),
             limits: Arc::new(MemoryLimits::new(clock.clone(), limits::Settings::default())),
@@ -138,6 +142,7 @@ impl House {
             certificates: https.and_then(|https| https.certificates),
             sandbox,
             alerting,
+            billing,
             log,
             clock,
         })
@@ -150,6 +155,8 @@ impl House {
         let watching = tokio::spawn(async move { shared.watch_keys().await });
         let following = self.workers.watch()?;
         let alerting = self.alerting.map(|alerting| tokio::spawn(alerting.run()));
+        let billing = self.billing.clone();
+        let keeping = tokio::spawn(async move { billing.keep().await });
         let logging = tokio::spawn(self.log.clone().flush_often());
         let reloading = self
             .certificates
@@ -174,6 +181,7 @@ impl House {
         }
         watching.abort();
         following.abort();
+        keeping.abort();
         if let Some(alerting) = alerting {
             alerting.abort();
         }
@@ -209,6 +217,23 @@ fn alerts(in_sandbox: bool, clock: &Arc<dyn Clock>) -> Result<(Alerts, Option<al
     }
     let (alerts, sending) = Alerts::new(clock.clone()).map_err(ServeError::Alerts)?;
     Ok((alerts, Some(sending)))
+}
+
+/// What asks fal for prices and bills, as `config` says.
+pub fn billing(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Billing, ServeError> {
+    // HTTP/1.1: a few questions in a second need no more.
+    let tls = match config.platform.url.starts_with("https:") {
+        true => Some(tls::client_config(config.upstream.ca_file.as_deref(), false)?),
+        false => None,
+    };
+    let platform = Platform::new(&config.platform, tls, clock.clone())?;
+    let account = |said: &crate::config::Account| billing::Account {
+        name: said.name.clone(),
+        key: said.key.clone(),
+        admin_key: said.admin_key.clone(),
+    };
+    let accounts = config.accounts.iter().map(account).collect();
+    Ok(Billing::new(store, platform, accounts, config.billing.clone(), clock))
 }
 
 /// Where this process's names of jobs in flight begin: far from where another's do.

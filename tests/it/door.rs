@@ -87,6 +87,7 @@ fn is_normal(seen: &Seen) -> bool {
         "user-agent",
         "transfer-encoding",
         "x-fal-store-io",
+        // The relay's own: no case may write in it.
         "x-fal-tags",
     ];
     let once = |name: &str| seen.headers.iter().filter(|(field, _)| field == name).count() <= 1;

@@ -1,6 +1,8 @@
 //! The integration tests, one binary, read as chapters.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
+mod bills;
+mod bills_journey;
 mod clients;
 mod corpus;
 mod crowd;
@@ -15,6 +17,7 @@ mod drills_start;
 mod drills_states;
 mod drills_stop;
 mod encrypted;
+mod holder;
 mod invariants;
 mod journey;
 mod limits;
@@ -22,6 +25,7 @@ mod limits_memory;
 mod limits_story;
 mod metrics;
 mod money;
+mod platform;
 mod process;
 mod refusals;
 mod store_directory_story;

@@ -10,7 +10,7 @@ mod sqlite;
 use std::future::Future;
 
 use fal_relay::clock::Timestamp;
-use fal_relay::ids::{AccountName, GroupId, KeyId, LeaseId, OperatorId, TenantId};
+use fal_relay::ids::{AccountName, GroupId, KeyId, OperatorId, TenantId};
 use fal_relay::key::{ApiKey, KeyKind};
 use fal_relay::money::{Multiplier, Usd};
 use fal_relay::random::Random;
@@ -324,7 +324,7 @@ fn call_of(key: &KeyRecord) -> NewCall {
         account: AccountName::new("main"),
         endpoint: "fal-ai/flux-1/dev".into(),
         kind: CallKind::Queue,
-        lease: LeaseId(1),
+        lease: fal_relay::ids::LeaseId(1),
         tags: None,
         terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
         hold: Usd::ZERO,

@@ -5,11 +5,13 @@ mod client;
 mod fal;
 mod office;
 mod relay;
+mod time;
 
 pub(crate) use client::{Answer, Client, get, post, read_answer, read_answer_if_any, request};
 pub(crate) use fal::{Fal, Seen, Step, json, reply, submit_reply};
 pub(crate) use office::{Made, Office, Wish, author, budget, now, usd};
 pub(crate) use relay::{Relay, binary};
+pub(crate) use time::LeapingClock;
 
 /// The fal key of the tests' account: nothing that a tenant sees may hold any part of it.
 pub(crate) const FAL_KEY: &str = "c0ffee00-canary:5ecre7f00dcanary";

@@ -37,8 +37,8 @@ fn owned_call(row: &Row<'_>) -> Result<OwnedCall, StoreError> {
             endpoint: row.get(6)?,
             app_base: row.get(7)?,
             closed: row.get::<_, CallState>(8)?.is_closed(),
-            charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
             lease: row.get(12)?,
+            charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
         })
     })
 }
