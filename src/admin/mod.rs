@@ -1,60 +1,54 @@
-//! Administration: the one service that changes keys. The command line and the admin listener are its faces.
+//! Administration: the one service behind the command line and the admin API.
+//!
+//! [`Admin`] is the service; [`Admin::by`] hands out an [`Actor`], whose verbs check the role of whoever acts and write him
+//! into the audit log. What comes in is checked here, field by field, whoever asks.
 
+mod account;
+mod audit;
+mod budget;
+mod calls;
+mod check;
 mod error;
-mod name;
-mod view;
+mod export;
+mod groups;
+mod import;
+mod keys;
+mod moment;
+mod operators;
+mod page;
+mod prices;
+mod rules;
+mod tenants;
+mod usage;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{CallId, KeyId, TenantId};
 use crate::key::{ApiKey, KeyKind};
 use crate::random::Random;
-use crate::rules::Rules;
-use crate::store::{
-    Author, CallFilter, CallRecord, GroupRecord, KeyChange, KeyRecord, NewKey, Store, TenantRecord,
+use crate::store::{Author, OperatorRecord, PriceOverride, Role, Store};
+
+pub use account::{AccountView, MeterView};
+pub use audit::{AuditQuery, AuditView};
+pub use budget::{BudgetInput, BudgetView};
+pub use calls::{AdjustmentInput, AdjustmentView, CallQuery};
+pub use error::{AdminError, Named};
+pub use export::{CallView, ExportQuery, csv_cell, csv_line};
+pub use groups::{GroupCreate, GroupUpdate, GroupView};
+pub use import::{EntryProblem, ImportInput, ImportReport};
+pub use keys::{KeyCreate, KeyMade, KeyMode, KeyQuery, KeyRotate, KeyState, KeyUpdate, KeyView};
+pub use operators::{OperatorCreate, OperatorMade, OperatorState, OperatorView};
+pub use page::{ListQuery, Page};
+pub use prices::{
+    ModelView, OverrideInput, OverrideView, PriceChangeQuery, PriceChangeView, PriceVersionView, PriceView,
+    PricesView,
 };
-
-pub use error::{AdminError, Field};
-pub use view::{KeyState, KeyView, TenantView};
-
-/// A hundred years. A key that should live longer has no end.
-const LONGEST: Duration = Duration::from_secs(36_525 * 24 * 60 * 60);
-
-/// A key to be made.
-#[derive(Clone, Debug)]
-pub struct CreateKey {
-    /// Whose it is; the tenant is made when there is none of that name.
-    pub tenant: String,
-    /// A name for people.
-    pub name: String,
-    /// What it may be used for.
-    pub kind: KeyKind,
-    /// How long it works; without end when `None`.
-    pub expires_in: Option<Duration>,
-}
-
-/// What changes in a key; what is `None` stays.
-#[derive(Clone, Debug, Default)]
-pub struct UpdateKey {
-    /// Another name.
-    pub name: Option<String>,
-    /// Another end.
-    pub expiry: Option<Expiry>,
-}
-
-/// When a key stops working.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// This long from now.
-    In(Duration),
-    /// Not before it is revoked.
-    Never,
-}
+pub use rules::RulesSpec;
+pub use tenants::{TenantCreate, TenantUpdate, TenantView};
+pub use usage::{UsageQuery, UsageReport, UsageRow};
 
 /// The service.
 #[derive(Clone)]
@@ -62,12 +56,26 @@ pub struct Admin {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     random: Random,
+    kind: KeyKind,
+    own_prices: Arc<[PriceOverride]>,
 }
 
 impl Admin {
-    /// A service over `store`.
+    /// A service over `store`. Keys are live ones unless somebody says otherwise.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, random: Random) -> Self {
-        Self { store, clock, random }
+        Self { store, clock, random, kind: KeyKind::Live, own_prices: Arc::new([]) }
+    }
+
+    /// Says of which kind new keys are when nobody says.
+    #[must_use]
+    pub fn with_kind(self, kind: KeyKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Tells the prices of the configuration file, which win over all others.
+    #[must_use]
+    pub fn with_own_prices(self, own_prices: Vec<PriceOverride>) -> Self {
+        Self { own_prices: own_prices.into(), ..self }
     }
 
     /// Now, on the clock by which keys begin and end.
@@ -75,126 +83,69 @@ impl Admin {
         self.clock.now()
     }
 
-    /// Makes a key. This is the only time that it is seen.
-    pub async fn create_key(&self, create: CreateKey) -> Result<(ApiKey, KeyRecord), AdminError> {
-        name::check(Field::Tenant, &create.tenant)?;
-        name::check(Field::Name, &create.name)?;
-        let now = self.now();
-        let expires_at =
-            create.expires_in.map(|duration| end(Field::ExpiresIn, now, duration)).transpose()?;
-        let key = ApiKey::generate(create.kind, &self.random)?;
-        let new = NewKey {
-            tenant: create.tenant,
-            name: create.name,
-            kind: create.kind,
-            digest: key.digest(),
-            last_four: key.last_four(),
-            expires_at,
-            group_id: GroupRecord::DEFAULT,
-            rules: Rules::default(),
-            starts_at: None,
-            budgets: Vec::new(),
+    /// The service for one who is known already: his name for the audit log, and what he may do.
+    pub fn by(&self, name: &str, role: Role) -> Actor {
+        Actor { admin: self.clone(), name: name.into(), role, reason: None }
+    }
+
+    /// The service for whoever holds an operator's token; `None` for every text that opens nothing.
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Actor>, AdminError> {
+        let Some(token) = ApiKey::parse(token).filter(|token| token.kind() == KeyKind::Admin) else {
+            return Ok(None);
         };
-        let record = self.store.create_key(new, self.author()).await?;
-        Ok((key, record))
-    }
-
-    /// All keys in the order in which they were made, or those of one tenant.
-    pub async fn keys(&self, tenant: Option<&str>) -> Result<Vec<KeyRecord>, AdminError> {
-        let tenant_id = match tenant {
-            None => None,
-            Some(name) => match self.store.tenant_named(name.into()).await? {
-                Some(tenant) => Some(tenant.id),
-                None => return Ok(Vec::new()),
-            },
-        };
-        Ok(self.store.keys(tenant_id, None, KeyId(0), u32::MAX).await?)
-    }
-
-    /// One key.
-    pub async fn key(&self, id: KeyId) -> Result<KeyRecord, AdminError> {
-        self.store.key(id).await?.ok_or(AdminError::NoSuchKey(id))
-    }
-
-    /// Changes a key's name, its end, or both at once.
-    pub async fn update_key(&self, id: KeyId, update: UpdateKey) -> Result<KeyRecord, AdminError> {
-        if let Some(name) = &update.name {
-            name::check(Field::Name, name)?;
-        }
-        let expires_at = match update.expiry {
-            None => None,
-            Some(Expiry::Never) => Some(None),
-            Some(Expiry::In(duration)) => Some(Some(end(Field::ExpiresIn, self.now(), duration)?)),
-        };
-        self.change(id, KeyChange { name: update.name, expires_at, ..KeyChange::default() }).await
-    }
-
-    /// Makes a successor with the same tenant, name, kind and span of life; the old key works on for `grace`, or until
-    /// its own end when that is sooner.
-    pub async fn rotate_key(&self, id: KeyId, grace: Duration) -> Result<(ApiKey, KeyRecord), AdminError> {
-        let old = self.key(id).await?;
-        let now = self.now();
-        if !old.is_active(now) {
-            return Err(AdminError::Ended(id));
-        }
-        let ends_at = match grace.is_zero() {
-            true => now,
-            false => end(Field::Grace, now, grace)?,
-        };
-        let key = ApiKey::generate(old.kind, &self.random)?;
-        let successor = NewKey {
-            tenant: old.tenant.name.as_ref().into(),
-            group_id: old.group.id,
-            rules: old.rules,
-            starts_at: None,
-            budgets: Vec::new(),
-            name: old.name,
-            kind: old.kind,
-            digest: key.digest(),
-            last_four: key.last_four(),
-            expires_at: old.expires_at.map(|end| now.plus(end.since(old.created_at))),
-        };
-        // It may have been revoked since it was read: then nothing is made.
-        let record = self
-            .store
-            .replace_key(id, successor, ends_at, self.author())
-            .await?
-            .ok_or(AdminError::Ended(id))?;
-        Ok((key, record))
-    }
-
-    /// Ends a key for good. Revoking a revoked key changes nothing.
-    pub async fn revoke_key(&self, id: KeyId) -> Result<KeyRecord, AdminError> {
-        self.change(id, KeyChange { revoked_at: Some(self.now()), ..KeyChange::default() }).await
-    }
-
-    /// All tenants in the order in which they were made.
-    pub async fn tenants(&self) -> Result<Vec<TenantRecord>, AdminError> {
-        Ok(self.store.tenants(None, TenantId(0), u32::MAX).await?)
-    }
-
-    /// Rows of the ledger with a higher number than `after`, oldest first, `limit` at most.
-    pub async fn calls(&self, after: CallId, limit: u32) -> Result<Vec<CallRecord>, AdminError> {
-        Ok(self.store.calls(CallFilter::default(), after, limit).await?)
-    }
-
-    fn author(&self) -> Author {
-        Author { name: "cli".into(), reason: None, at: self.now() }
-    }
-
-    async fn change(&self, id: KeyId, change: KeyChange) -> Result<KeyRecord, AdminError> {
-        self.store.change_key(id, change, self.author()).await?.ok_or(AdminError::NoSuchKey(id))
+        let found: Option<OperatorRecord> = self.store.operator_by_digest(token.digest()).await?;
+        let active = found.filter(|operator| operator.is_active(self.now()));
+        Ok(active.map(|operator| self.by(&operator.name, operator.role)))
     }
 }
 
-/// The moment `duration` from now.
-fn end(field: Field, now: Timestamp, duration: Duration) -> Result<Timestamp, AdminError> {
-    match duration {
-        Duration::ZERO => Err(AdminError::Field { field, reason: "must be longer than zero" }),
-        duration if duration > LONGEST => Err(AdminError::Field {
-            field,
-            reason: "must be at most 100 years; a key without an end has none",
-        }),
-        duration => Ok(now.plus(duration)),
+/// The service in the hands of one who acts.
+#[derive(Clone)]
+pub struct Actor {
+    admin: Admin,
+    name: Arc<str>,
+    role: Role,
+    reason: Option<String>,
+}
+
+impl Actor {
+    /// Says why the changes are made that follow; the audit log keeps it.
+    #[must_use]
+    pub fn because(self, reason: Option<String>) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// His name in the audit log.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What he may do.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Now, on the clock by which keys begin and end.
+    pub fn now(&self) -> Timestamp {
+        self.admin.now()
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.admin.store
+    }
+
+    /// The one place where a role is held against what it takes.
+    fn may(&self, needed: Role) -> Result<(), AdminError> {
+        match self.role >= needed {
+            true => Ok(()),
+            false => Err(AdminError::Forbidden { needed, has: self.role }),
+        }
+    }
+
+    /// Who changes something that takes the role `needed`.
+    fn author(&self, needed: Role) -> Result<Author, AdminError> {
+        self.may(needed)?;
+        self.reason.as_deref().map_or(Ok(()), check::reason)?;
+        Ok(Author { name: self.name.clone(), reason: self.reason.clone(), at: self.now() })
     }
 }

@@ -1,18 +1,16 @@
 //! `fal-relay key …`: the relay's own keys.
 
 use std::io::Write;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
-use crate::admin::{Admin, CreateKey, Expiry, KeyState, KeyView, UpdateKey};
-use crate::clock::Timestamp;
+use super::args::{BudgetArgs, PAGE, RulesArgs, Sure, Why, all, budget_texts, print_json, rules_fields};
+use super::table::{self, or};
+use super::tenant::print_meters;
+use crate::admin::{
+    Actor, KeyCreate, KeyMade, KeyQuery, KeyRotate, KeyUpdate, KeyView, ListQuery, ModelView,
+};
 use crate::ids::KeyId;
-use crate::key::{ApiKey, KeyKind};
-use crate::store::KeyRecord;
-
-use super::table;
 
 /// The verbs of `fal-relay key`.
 #[derive(Debug, Subcommand)]
@@ -22,27 +20,46 @@ pub enum KeyCommand {
     /// List keys
     List(List),
     /// Show one key
-    Show(Show),
-    /// Change a key's name or end
+    Show(One),
+    /// List what a key may call, and what it pays
+    Models(One),
+    /// Change a key
     Update(Update),
     /// Make a successor of a key and print it, alone; the old key works on for a while
     Rotate(Rotate),
     /// End a key for good
     Revoke(Revoke),
+    /// Delete a key; its rows in the ledger stay
+    Delete(Delete),
 }
 
 /// `key create`
 #[derive(Debug, Args)]
 pub struct Create {
     /// Whose key it is; a tenant of this name is made when there is none
-    #[arg(long)]
+    #[arg(long, default_value = "default")]
     tenant: String,
     /// A name for people
     #[arg(long, default_value = "default")]
     name: String,
+    /// The group it belongs to, which sets its prices
+    #[arg(long)]
+    group: Option<String>,
     /// How long the key works, such as 12h or 30d; without end when not given
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    expires_in: Option<Duration>,
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<String>,
+    /// When it stops working, such as 2030-01-31T12:00:00Z
+    #[arg(long, value_name = "MOMENT", conflicts_with = "expires_in")]
+    expires_at: Option<String>,
+    /// When it begins to work; at once when not given
+    #[arg(long, value_name = "MOMENT")]
+    starts_at: Option<String>,
+    #[command(flatten)]
+    rules: RulesArgs,
+    #[command(flatten)]
+    budgets: BudgetArgs,
+    #[command(flatten)]
+    why: Why,
     /// Print the whole record as JSON, with the key in it
     #[arg(long)]
     json: bool,
@@ -54,14 +71,17 @@ pub struct List {
     /// Only the keys of this tenant
     #[arg(long)]
     tenant: Option<String>,
+    /// Only those whose name contains this
+    #[arg(long)]
+    search: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// `key show`
+/// `key show`, `key models`
 #[derive(Debug, Args)]
-pub struct Show {
+pub struct One {
     /// The key's number, from `key list`
     id: i64,
     /// Print JSON
@@ -71,16 +91,27 @@ pub struct Show {
 
 /// `key update`
 #[derive(Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["name", "expires_in"])]
 pub struct Update {
     /// The key's number, from `key list`
     id: i64,
     /// Another name
     #[arg(long)]
     name: Option<String>,
+    /// Another group
+    #[arg(long)]
+    group: Option<String>,
     /// How long the key works from now, such as 12h or 30d, or `never` for no end
-    #[arg(long, value_name = "DURATION", value_parser = expiry)]
-    expires_in: Option<Expiry>,
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<String>,
+    /// When it begins to work, or `now`
+    #[arg(long, value_name = "MOMENT")]
+    starts_at: Option<String>,
+    #[command(flatten)]
+    rules: RulesArgs,
+    #[command(flatten)]
+    budgets: BudgetArgs,
+    #[command(flatten)]
+    why: Why,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -92,8 +123,10 @@ pub struct Rotate {
     /// The key's number, from `key list`
     id: i64,
     /// How long the old key works on
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
-    grace: Duration,
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    grace: String,
+    #[command(flatten)]
+    why: Why,
     /// Print the new key's whole record as JSON, with the key in it
     #[arg(long)]
     json: bool,
@@ -104,131 +137,163 @@ pub struct Rotate {
 pub struct Revoke {
     /// The key's number, from `key list`
     id: i64,
+    #[command(flatten)]
+    why: Why,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Does what `command` says; keys that it makes are of `kind_for_new_keys`.
-pub async fn run(
-    command: &KeyCommand,
-    admin: &Admin,
-    kind_for_new_keys: KeyKind,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+/// `key delete`
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The key's number, from `key list`
+    id: i64,
+    #[command(flatten)]
+    sure: Sure,
+}
+
+/// Does what `command` says.
+pub async fn run(command: &KeyCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
         KeyCommand::Create(create) => {
-            let made = admin.create_key(create.at(kind_for_new_keys)).await?;
-            print_new(&made, create.json, admin.now(), out)
+            print_new(&create.why.tell(office).create_key(create.input()).await?, create.json, out)
         }
-        KeyCommand::List(list) => {
-            let keys = admin.keys(list.tenant.as_deref()).await?;
-            print_list(&keys, list.json, admin.now(), out)
-        }
-        KeyCommand::Show(show) => {
-            let key = admin.key(KeyId(show.id)).await?;
-            print_one(&key, show.json, admin.now(), out)
-        }
-        KeyCommand::Update(update) => {
-            let change = UpdateKey { name: update.name.clone(), expiry: update.expires_in };
-            let key = admin.update_key(KeyId(update.id), change).await?;
-            print_one(&key, update.json, admin.now(), out)
-        }
+        KeyCommand::List(list) => print_list(list, office, out).await,
+        KeyCommand::Show(show) => print_one(&office.key(KeyId(show.id)).await?, office, show.json, out).await,
+        KeyCommand::Models(models) => print_models(models, office, out).await,
+        KeyCommand::Update(update) => run_update(update, office, out).await,
         KeyCommand::Rotate(rotate) => {
-            let made = admin.rotate_key(KeyId(rotate.id), rotate.grace).await?;
-            print_new(&made, rotate.json, admin.now(), out)
+            let how = KeyRotate { grace: Some(rotate.grace.clone()) };
+            print_new(&rotate.why.tell(office).rotate_key(KeyId(rotate.id), how).await?, rotate.json, out)
         }
         KeyCommand::Revoke(revoke) => {
-            let key = admin.revoke_key(KeyId(revoke.id)).await?;
-            print_one(&key, revoke.json, admin.now(), out)
+            let key = revoke.why.tell(office).revoke_key(KeyId(revoke.id)).await?;
+            print_one(&key, office, revoke.json, out).await
+        }
+        KeyCommand::Delete(delete) => {
+            let key = office.key(KeyId(delete.id)).await?;
+            let what = format!("deleting key {} (`{}` of `{}`)", key.id, key.name, key.tenant);
+            delete.sure.confirm(&what)?;
+            delete.sure.why.tell(office).delete_key(key.id).await?;
+            Ok(writeln!(out, "key {} is deleted", key.id)?)
         }
     }
 }
 
 impl Create {
-    fn at(&self, kind: KeyKind) -> CreateKey {
-        CreateKey { tenant: self.tenant.clone(), name: self.name.clone(), kind, expires_in: self.expires_in }
+    fn input(&self) -> KeyCreate {
+        KeyCreate {
+            tenant: self.tenant.clone(),
+            name: Some(self.name.clone()),
+            group: self.group.clone(),
+            kind: None,
+            rules: self.rules.over(Default::default()),
+            budgets: self.budgets.inputs(),
+            starts_at: self.starts_at.clone(),
+            expires_at: self.expires_at.clone(),
+            expires_in: self.expires_in.clone(),
+        }
     }
 }
 
-/// A record with the key in it: printed once, when the key is made.
-#[derive(Serialize)]
-struct WithKey<'a> {
-    key: &'a str,
-    #[serde(flatten)]
-    record: KeyView,
-}
-
-fn print_new(
-    (key, record): &(ApiKey, KeyRecord),
-    json: bool,
-    now: Timestamp,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    match json {
-        true => print_json(&WithKey { key: key.expose(), record: KeyView::new(record, now) }, out),
-        false => Ok(writeln!(out, "{}", key.expose())?),
-    }
-}
-
-fn print_list(keys: &[KeyRecord], json: bool, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
-    if json {
-        return print_json(&keys.iter().map(|key| KeyView::new(key, now)).collect::<Vec<_>>(), out);
-    }
-    let rows: Vec<_> = keys
-        .iter()
-        .map(|key| {
-            [
-                key.id.to_string(),
-                key.tenant.name.to_string(),
-                key.name.clone(),
-                key.kind.as_str().into(),
-                key.last_four.clone(),
-                key.created_at.to_string(),
-                KeyState::of(key, now).as_str().into(),
-            ]
-        })
-        .collect();
-    Ok(table::write(out, ["ID", "TENANT", "NAME", "KIND", "ENDS IN", "CREATED", "STATE"], &rows)?)
-}
-
-fn print_one(key: &KeyRecord, json: bool, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
-    if json {
-        return print_json(&KeyView::new(key, now), out);
-    }
-    let moment = |moment: Option<Timestamp>| moment.map_or("never".into(), |moment| moment.to_string());
-    writeln!(out, "id       {}", key.id)?;
-    writeln!(out, "tenant   {}", key.tenant.name)?;
-    writeln!(out, "name     {}", key.name)?;
-    writeln!(out, "kind     {}", key.kind.as_str())?;
-    writeln!(out, "ends in  {}", key.last_four)?;
-    writeln!(out, "state    {}", KeyState::of(key, now).as_str())?;
-    writeln!(out, "created  {}", key.created_at)?;
-    writeln!(out, "expires  {}", moment(key.expires_at))?;
-    writeln!(out, "revoked  {}", moment(key.revoked_at))?;
-    Ok(())
-}
-
-/// One value, one line.
-pub(super) fn print_json(value: &impl Serialize, out: &mut impl Write) -> anyhow::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    Ok(writeln!(out)?)
-}
-
-/// Reads `90s`, `12h`, `30d`, `1h 30m`. A day has 24 hours.
-fn duration(text: &str) -> Result<Duration, String> {
-    let read = || -> Option<Duration> {
-        let span: jiff::Span = text.parse().ok()?;
-        Duration::try_from(span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?).ok()
+async fn run_update(update: &Update, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+    let (office, id) = (update.why.tell(office), KeyId(update.id));
+    let found = office.key(id).await?;
+    let unless = |word: &str, text: &String| (text != word).then(|| text.clone());
+    let ends = update.expires_in.as_ref().map(|text| unless("never", text));
+    let change = KeyUpdate {
+        name: update.name.clone(),
+        group: update.group.clone(),
+        rules: update.rules.change(found.rules.clone()),
+        starts_at: update.starts_at.as_ref().map(|text| unless("now", text)),
+        expires_at: matches!(ends, Some(None)).then_some(None),
+        expires_in: ends.flatten(),
     };
-    read().ok_or_else(|| "write a number and a unit, such as 90s, 30m, 12h, 30d or 2w".into())
+    anyhow::ensure!(
+        change != KeyUpdate::default() || !update.budgets.is_empty(),
+        "say what to change; `fal-relay key update --help` lists it"
+    );
+    office.update_key(id, change).await?;
+    for (period, budget) in update.budgets.each() {
+        match budget {
+            Some(budget) => drop(office.set_key_budget(id, budget).await?),
+            None => office.lift_key_budget(id, period).await?,
+        }
+    }
+    print_one(&office.key(id).await?, &office, update.json, out).await
 }
 
-fn expiry(text: &str) -> Result<Expiry, String> {
-    match text {
-        "never" => Ok(Expiry::Never),
-        text => duration(text).map(Expiry::In),
+fn print_new(made: &KeyMade, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    match json {
+        true => print_json(made, out),
+        false => Ok(writeln!(out, "{}", made.key)?),
     }
+}
+
+async fn print_list(list: &List, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = all(async |cursor| {
+        let (tenant, search) = (list.tenant.clone(), list.search.clone());
+        office.keys(KeyQuery { tenant, search, limit: Some(PAGE), cursor }).await
+    })
+    .await?;
+    if list.json {
+        return print_json(&keys, out);
+    }
+    let row = |key: &KeyView| {
+        [
+            key.id.to_string(),
+            key.tenant.clone(),
+            key.name.clone(),
+            key.group.clone(),
+            key.kind.as_str().into(),
+            key.last_four.clone(),
+            budget_texts(&key.budgets),
+            key.created_at.clone(),
+            key.state.as_str().into(),
+        ]
+    };
+    let head = ["ID", "TENANT", "NAME", "GROUP", "KIND", "ENDS IN", "BUDGETS", "CREATED", "STATE"];
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    Ok(table::write(out, head, &rows)?)
+}
+
+async fn print_one(key: &KeyView, office: &Actor, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if json {
+        return print_json(key, out);
+    }
+    let mut fields = vec![
+        ("id", key.id.to_string()),
+        ("tenant", key.tenant.clone()),
+        ("name", key.name.clone()),
+        ("group", key.group.clone()),
+        ("kind", key.kind.as_str().into()),
+        ("ends in", key.last_four.clone()),
+        ("state", key.state.as_str().into()),
+        ("budgets", budget_texts(&key.budgets)),
+        ("created", key.created_at.clone()),
+        ("starts", or(key.starts_at.as_ref(), "at once")),
+        ("expires", or(key.expires_at.as_ref(), "never")),
+        ("revoked", or(key.revoked_at.as_ref(), "never")),
+    ];
+    fields.extend(rules_fields(&key.rules));
+    table::record(out, &fields)?;
+    writeln!(out)?;
+    print_meters(&office.key_account(key.id).await?, out)
+}
+
+async fn print_models(one: &One, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+    let models = all(async |cursor| {
+        let query = ListQuery { search: None, limit: Some(PAGE), cursor };
+        office.key_models(KeyId(one.id), query).await
+    })
+    .await?;
+    if one.json {
+        return print_json(&models, out);
+    }
+    let row = |model: &ModelView| [model.endpoint.clone(), model.unit_price.clone(), model.unit.clone()];
+    let rows: Vec<_> = models.iter().map(row).collect();
+    Ok(table::write(out, ["ENDPOINT", "USD", "FOR A"], &rows)?)
 }
 
 #[cfg(test)]

@@ -1,26 +1,57 @@
-//! `fal-relay ledger …`: the ledger for spreadsheets and scripts.
+//! `fal-relay ledger …`: the ledger for people, spreadsheets and scripts.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
 
-use crate::admin::Admin;
-use crate::clock::Timestamp;
+use super::args::{Why, print_json};
+use super::table::{self, or};
+use crate::admin::{Actor, AdjustmentInput, AdjustmentView, CallQuery, CallView, ExportQuery};
 use crate::ids::CallId;
-use crate::store::CallRecord;
-
-use super::key::print_json;
-
-/// Rows that are in memory at once.
-const PAGE: u32 = 1000;
+use crate::store::CallState;
 
 /// The verbs of `fal-relay ledger`.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
     /// Print the ledger, oldest row first
     Export(Export),
+    /// List calls, the newest first
+    Search(Search),
+    /// Show one call and its corrections
+    Show(Show),
+    /// Correct what a closed call costs
+    Adjust(Adjust),
+}
+
+/// Which calls are wanted.
+#[derive(Debug, Default, Args)]
+pub struct Wanted {
+    /// Only calls of this tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only calls with the key of this number
+    #[arg(long, value_name = "ID")]
+    key: Option<i64>,
+    /// Only calls to this endpoint
+    #[arg(long, visible_alias = "model")]
+    endpoint: Option<String>,
+    /// Only calls that carry this tag
+    #[arg(long, value_name = "K=V")]
+    tag: Option<String>,
+    /// Only calls in this state: held, sent, settled, released or unknown
+    #[arg(long, value_parser = state)]
+    state: Option<CallState>,
+    /// Only calls held from then on: a day, a moment, or how long ago, such as 7d
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only calls held before
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+}
+
+fn state(text: &str) -> Result<CallState, String> {
+    let found = CallState::ALL.into_iter().find(|state| state.as_str() == text);
+    found.ok_or_else(|| "write held, sent, settled, released or unknown".into())
 }
 
 /// `ledger export`
@@ -32,6 +63,8 @@ pub struct Export {
     /// Only rows after this number: the last `id` of an earlier export
     #[arg(long, value_name = "ID", default_value_t = 0)]
     after: i64,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 /// How rows are written.
@@ -43,88 +76,185 @@ pub enum Format {
     Csv,
 }
 
-/// A column: its name, on which scripts rely, and what stands in it.
-type Column = (&'static str, fn(&CallRecord) -> Value);
+/// `ledger search`
+#[derive(Debug, Args)]
+pub struct Search {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Only calls that ended with this status
+    #[arg(long)]
+    status: Option<i64>,
+    /// Only the call that fal gave this id
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Only calls that cost their tenant at least this
+    #[arg(long, value_name = "USD")]
+    min_cost: Option<String>,
+    /// Only calls whose cost is not known
+    #[arg(long)]
+    unpriced: bool,
+    /// The most rows, 1000 at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: i64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
-/// The one list of columns, for every format. An idempotency key and a cost are not recorded yet, and a cost that is
-/// not known is not zero.
-const COLUMNS: [Column; 20] = [
-    ("id", |call| json!(call.id)),
-    ("request_id", |call| json!(call.request_id)),
-    ("idempotency_key", |_| Value::Null),
-    ("tenant", |call| json!(call.tenant)),
-    ("key_id", |call| json!(call.key_id)),
-    ("account", |call| json!(call.account)),
-    ("endpoint", |call| json!(call.endpoint)),
-    ("kind", |call| json!(call.kind)),
-    ("state", |call| json!(call.state)),
-    ("status", |call| json!(call.status)),
-    ("billable_units", |call| json!(call.billable_units)),
-    ("cost_usd", |_| Value::Null),
-    ("cost_basis", |_| Value::Null),
-    ("body_bytes", |call| json!(call.body_bytes)),
-    ("body_sha256", |call| json!(call.body_sha256)),
-    ("held_at", |call| moment(Some(call.held_at))),
-    ("sent_at", |call| moment(call.sent_at)),
-    ("settled_at", |call| moment(call.settled_at)),
-    ("released_at", |call| moment(call.released_at)),
-    ("lost_at", |call| moment(call.lost_at)),
-];
+/// `ledger show`
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The row's number
+    id: i64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
-fn moment(moment: Option<Timestamp>) -> Value {
-    moment.map_or(Value::Null, |moment| Value::String(moment.to_string()))
+/// `ledger adjust`
+#[derive(Debug, Args)]
+pub struct Adjust {
+    /// The row's number
+    id: i64,
+    /// What fal bills, from now on, in US dollars
+    #[arg(long, value_name = "USD")]
+    cost: String,
+    /// What the tenant pays, from now on; when not given, fal's cost times the multiplier of the call
+    #[arg(long, value_name = "USD")]
+    charge: Option<String>,
+    #[command(flatten)]
+    why: Why,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Does what `command` says.
-pub async fn run(command: &LedgerCommand, admin: &Admin, out: &mut impl Write) -> anyhow::Result<()> {
-    let LedgerCommand::Export(export) = command;
-    if export.format == Format::Csv {
-        write_csv(COLUMNS.map(|(name, _)| name.into()), out)?;
+pub async fn run(command: &LedgerCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+    match command {
+        LedgerCommand::Export(export) => run_export(export, office, out).await,
+        LedgerCommand::Search(search) => {
+            let calls = office.calls(search.query()).await?.items;
+            match search.json {
+                true => print_json(&calls, out),
+                false => print_table(&calls, out),
+            }
+        }
+        LedgerCommand::Show(show) => {
+            let call = office.call(CallId(show.id)).await?;
+            let adjustments = office.adjustments(CallId(show.id)).await?;
+            match show.json {
+                true => print_json(&serde_json::json!({"call": call, "adjustments": adjustments}), out),
+                false => print_one(&call, &adjustments, out),
+            }
+        }
+        LedgerCommand::Adjust(adjust) => {
+            let input =
+                AdjustmentInput { fal_cost_usd: adjust.cost.clone(), cost_usd: adjust.charge.clone() };
+            let made = adjust.why.tell(office).adjust(CallId(adjust.id), input).await?;
+            match adjust.json {
+                true => print_json(&made, out),
+                false => print_adjustments(&[made], out),
+            }
+        }
     }
-    let mut after = CallId(export.after);
+}
+
+async fn run_export(export: &Export, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+    if export.format == Format::Csv {
+        write!(out, "{}", CallView::csv_head())?;
+    }
+    let (query, mut after) = (export.wanted.export(), CallId(export.after));
     loop {
-        let page = admin.calls(after, PAGE).await?;
+        let page = office.export_page(&query, after).await?;
         for call in &page {
             match export.format {
-                Format::Jsonl => print_json(&Row(call), out)?,
-                Format::Csv => write_csv(COLUMNS.map(|(_, cell)| cell(call)), out)?,
+                Format::Jsonl => print_json(call, out)?,
+                Format::Csv => write!(out, "{}", call.csv_line())?,
             }
         }
         match page.last() {
-            Some(last) => after = last.id,
+            Some(last) => after = CallId(last.id),
             None => return Ok(out.flush()?),
         }
     }
 }
 
-/// A row as a JSON object, its members in the order of the columns.
-struct Row<'a>(&'a CallRecord);
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(COLUMNS.map(|(name, cell)| (name, cell(self.0))))
+impl Wanted {
+    fn export(&self) -> ExportQuery {
+        ExportQuery {
+            after: None,
+            tenant: self.tenant.clone(),
+            key_id: self.key,
+            endpoint: self.endpoint.clone(),
+            tag: self.tag.clone(),
+            state: self.state,
+            start: self.since.clone(),
+            end: self.until.clone(),
+        }
     }
 }
 
-fn write_csv(cells: [Value; COLUMNS.len()], out: &mut impl Write) -> io::Result<()> {
-    write!(out, "{}\r\n", cells.map(csv_cell).join(","))
+impl Search {
+    fn query(&self) -> CallQuery {
+        let wanted = self.wanted.export();
+        CallQuery {
+            tenant: wanted.tenant,
+            key_id: wanted.key_id,
+            endpoint: wanted.endpoint,
+            tag: wanted.tag,
+            state: wanted.state,
+            status: self.status,
+            request_id: self.request_id.clone(),
+            start: wanted.start,
+            end: wanted.end,
+            min_cost_usd: self.min_cost.clone(),
+            unpriced: Some(self.unpriced),
+            limit: Some(self.limit),
+            cursor: None,
+        }
+    }
 }
 
-/// One cell after RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe, as spreadsheets
-/// themselves mark plain text.
-fn csv_cell(value: Value) -> String {
-    let mut text = match value {
-        Value::Null => return String::new(),
-        Value::String(text) => text,
-        other => return other.to_string(),
+fn print_table(calls: &[CallView], out: &mut impl Write) -> anyhow::Result<()> {
+    let row = |call: &CallView| {
+        [
+            call.id.to_string(),
+            call.held_at.clone(),
+            call.tenant.clone(),
+            call.key_id.to_string(),
+            call.endpoint.clone(),
+            call.state.clone(),
+            call.status.map_or_else(|| "-".into(), |status| status.to_string()),
+            or(call.cost_usd.as_ref(), "-"),
+            or(call.request_id.as_ref(), "-"),
+        ]
     };
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        text.insert(0, '\'');
+    let head = ["ID", "HELD", "TENANT", "KEY", "ENDPOINT", "STATE", "STATUS", "COST", "REQUEST"];
+    let rows: Vec<_> = calls.iter().map(row).collect();
+    Ok(table::write(out, head, &rows)?)
+}
+
+fn print_one(call: &CallView, adjustments: &[AdjustmentView], out: &mut impl Write) -> anyhow::Result<()> {
+    let fields = call.fields();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.clone())).collect();
+    table::record(out, &fields)?;
+    match adjustments {
+        [] => Ok(()),
+        adjustments => {
+            writeln!(out)?;
+            print_adjustments(adjustments, out)
+        }
     }
-    match text.contains(['"', ',', '\r', '\n']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
+}
+
+fn print_adjustments(adjustments: &[AdjustmentView], out: &mut impl Write) -> anyhow::Result<()> {
+    let row = |adjustment: &AdjustmentView| {
+        let (cost, fal) = (adjustment.cost_usd.clone(), adjustment.fal_cost_usd.clone());
+        [adjustment.at.clone(), cost, fal, adjustment.author.clone(), adjustment.reason.clone()]
+    };
+    let rows: Vec<_> = adjustments.iter().map(row).collect();
+    Ok(table::write(out, ["ADJUSTED", "COST BY", "AT FAL BY", "WHO", "WHY"], &rows)?)
 }
 
 #[cfg(test)]

@@ -1,18 +1,24 @@
 //! The verbs of the command line. Each reads the configuration, does its work through the room that knows it, and
 //! prints for people or, with `--json`, for programs.
 
+mod args;
+pub mod audit;
 #[cfg(test)]
 mod bench;
 pub mod check;
 pub mod doctor;
+pub mod group;
 mod health;
+pub mod import;
 pub mod key;
 pub mod ledger;
+pub mod operator;
 pub mod prices;
 pub mod reconcile;
 mod serve;
 mod table;
 pub mod tenant;
+pub mod usage;
 mod welcome;
 
 use std::io::Write;
@@ -21,13 +27,14 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::admin::Admin;
+use self::prices::PricesCommand;
+use crate::admin::{Actor, Admin};
 use crate::billing::Billing;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
 use crate::random::Random;
-use crate::store::SqliteStore;
+use crate::store::{Role, SqliteStore};
 
 /// A self-hosted gateway between programs that already speak fal.ai's API and fal.ai itself.
 #[derive(Debug, Parser)]
@@ -60,18 +67,30 @@ enum Verb {
     Check(check::Check),
     /// Print what a client needs to use this relay, and try it with the client that is installed here
     Doctor(doctor::Doctor),
-    /// Make, list and end the relay's keys
+    /// Make, list, change and end the relay's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// List tenants
+    /// Make, list, change and end tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Read the ledger
+    /// Make, list, change and end groups: keys that share a price and limits
     #[command(subcommand)]
-    Ledger(ledger::LedgerCommand),
-    /// Bring fal's prices in
+    Group(group::GroupCommand),
+    /// Make, list and end operators, who use the admin API
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
+    /// List prices, bring fal's in, and set your own
     #[command(subcommand)]
     Prices(prices::PricesCommand),
+    /// Sum up what was spent, by whom, on what
+    Usage(usage::Usage),
+    /// Read and correct the ledger
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// List who changed what, and why
+    Audit(audit::Audit),
+    /// Take over keys and groups of a one-api or new-api
+    Import(import::Import),
     /// Lay fal's bill beside the ledger; needs an admin key of the fal account
     Reconcile(reconcile::ReconcileCommand),
     /// Bring the store up to date (serve does it too)
@@ -95,11 +114,21 @@ impl Cli {
             Verb::Sandbox => serve::sandbox(&place, &mut out).await,
             Verb::Check(check) => check::run(&check, place.loaded(), &mut out).await,
             Verb::Doctor(doctor) => doctor::run(&doctor, &place, &mut out).await,
-            Verb::Key(command) => key::run(&command, &place.admin()?, place.kind(), &mut out).await,
-            Verb::Tenant(command) => tenant::run(&command, &place.admin()?, &mut out).await,
-            Verb::Ledger(command) => ledger::run(&command, &place.admin()?, &mut out).await,
-            Verb::Prices(command) => prices::run(&command, &place.billing()?, &mut out).await,
+            Verb::Key(command) => key::run(&command, &place.office()?, &mut out).await,
+            Verb::Tenant(command) => tenant::run(&command, &place.office()?, &mut out).await,
+            Verb::Group(command) => group::run(&command, &place.office()?, &mut out).await,
+            Verb::Operator(command) => operator::run(&command, &place.office()?, &mut out).await,
+            Verb::Prices(PricesCommand::Own(command)) => {
+                prices::own::run(&command, &place.office()?, &mut out).await
+            }
+            Verb::Prices(PricesCommand::Fal(command)) => {
+                prices::fal::run(&command, &place.billing()?, &mut out).await
+            }
             Verb::Reconcile(command) => reconcile::run(&command, &place.billing()?, &mut out).await,
+            Verb::Usage(usage) => usage::run(&usage, &place.office()?, &mut out).await,
+            Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
+            Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
+            Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)
@@ -127,7 +156,12 @@ impl Place {
     fn admin(&self) -> anyhow::Result<Admin> {
         let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Ok(Admin::new(store, clock, Random::system()))
+        Ok(Admin::new(store, clock, Random::system()).with_kind(self.kind()))
+    }
+
+    /// The service in the hands of whoever has the machine.
+    fn office(&self) -> anyhow::Result<Actor> {
+        Ok(self.admin()?.by("cli", Role::Owner))
     }
 
     /// Prices and bills over the configured store, whether or not a relay is running on it.

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::billing::{Billing, Reconcile};
 use crate::clock::Timestamp;
 
-use super::key::print_json;
+use super::args::print_json;
 
 /// `reconcile`
 #[derive(Debug, Args)]

@@ -70,8 +70,7 @@ impl Bench {
             admin_key: admin_key.map(Secret::new),
         };
         let accounts = vec![account("main", admin_key), account("other", None)];
-        let billing =
-            Billing::new(store.clone(), platform, accounts, settings, Arc::new(clock.clone()));
+        let billing = Billing::new(store.clone(), platform, accounts, settings, Arc::new(clock.clone()));
         let key = make_key(&*store, clock.now()).await;
         Self { _folder: folder, fal, prices, bill, store, clock, billing: Arc::new(billing), key }
     }
@@ -118,7 +117,10 @@ impl Bench {
         let id = self.sent(account, request_id).await;
         let cost = cost.map(|cost| Cost { cost: usd(cost), charge: usd(cost), basis: Basis::Billed });
         let settled_at = self.clock.now();
-        self.store.settle(id, Settlement { status: 200, billable_units: None, cost, settled_at }).await.unwrap();
+        self.store
+            .settle(id, Settlement { status: 200, billable_units: None, cost, settled_at })
+            .await
+            .unwrap();
         id
     }
 
@@ -171,7 +173,10 @@ impl Bench {
 
     async fn known(&self) -> Vec<(String, String)> {
         let list = self.store.prices().await.unwrap();
-        list.prices.into_iter().map(|price| (price.endpoint.to_string(), price.unit_price.to_string())).collect()
+        list.prices
+            .into_iter()
+            .map(|price| (price.endpoint.to_string(), price.unit_price.to_string()))
+            .collect()
     }
 
     fn questions(&self, path: &str) -> usize {
@@ -362,7 +367,10 @@ async fn what_is_not_this_ledgers_is_named() {
     assert_eq!((report.billed, report.equal, report.under_way, report.of_other_relays), (4, 1, 1, 1));
     assert_eq!((report.strange, report.unusable), (1, 1));
     assert_eq!(report.strangers[0].request_id, "r-4");
-    assert_eq!((bench.call(mine).await.state, bench.call(open).await.state), (CallState::Settled, CallState::Sent));
+    assert_eq!(
+        (bench.call(mine).await.state, bench.call(open).await.state),
+        (CallState::Settled, CallState::Sent)
+    );
     let told = report.to_string();
     assert!(told.contains("r-4 (acme/a): fal 0.000000008; not in the ledger"), "{told}");
 }
@@ -471,8 +479,10 @@ async fn invariant_7_prices_and_bill_are_looked_after_once_a_day() {
     bench.settled("main", "r-1", Some("0.1")).await;
     kept(&bench, || bench.questions("/v1/models/billing-events") >= 4).await;
     let versions = bench.store.price_versions(100).await.unwrap();
-    let gaps: Vec<_> =
-        versions.windows(2).map(|pair| pair[0].synced_at.since(pair[1].synced_at).as_secs() / 3_600).collect();
+    let gaps: Vec<_> = versions
+        .windows(2)
+        .map(|pair| pair[0].synced_at.since(pair[1].synced_at).as_secs() / 3_600)
+        .collect();
     assert!(gaps.len() >= 2 && gaps.iter().all(|hours| *hours == 24 || *hours == 25), "{gaps:?}");
 }
 
@@ -497,5 +507,8 @@ async fn what_is_off_is_off() {
     let start = bench.clock.elapsed();
     kept(&bench, || bench.clock.elapsed() - start > DAY * 3).await;
     assert!(bench.fal.seen().is_empty());
-    assert_eq!(bench.store.calls(CallFilter::default(), CallId(0), 9).await.unwrap()[0].state, CallState::Unknown);
+    assert_eq!(
+        bench.store.calls(CallFilter::default(), CallId(0), 9).await.unwrap()[0].state,
+        CallState::Unknown
+    );
 }

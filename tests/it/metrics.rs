@@ -7,12 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fal_relay::admin::{Admin, CreateKey};
+use fal_relay::admin::{Admin, KeyCreate};
 use fal_relay::clock::SystemClock;
-use fal_relay::key::KeyKind;
 use fal_relay::metrics::CONTENT_TYPE;
 use fal_relay::random::Random;
-use fal_relay::store::{Settings, SqliteStore};
+use fal_relay::store::{Role, Settings, SqliteStore};
 use futures_util::future::join_all;
 use serde_json::Value;
 
@@ -242,12 +241,10 @@ async fn invariant_7_a_thousand_odd_endpoints_and_tenants_leave_the_series_as_th
 pub(crate) async fn tenants(relay: &Relay, count: usize) -> Vec<String> {
     let sqlite_path = relay.folder.path().join("fal-relay-data/relay.db");
     let store = Arc::new(SqliteStore::open(&Settings { sqlite_path, batch_max: 512 }).unwrap());
-    let admin = Admin::new(store, Arc::new(SystemClock::new()), Random::system());
-    let created = (0..count).map(|nth| {
-        let (tenant, name) = (format!("tenant {nth}"), "odd".to_owned());
-        admin.create_key(CreateKey { tenant, name, kind: KeyKind::Live, expires_in: None })
-    });
-    join_all(created).await.into_iter().map(|key| key.unwrap().0.expose().to_owned()).collect()
+    let admin = Admin::new(store, Arc::new(SystemClock::new()), Random::system()).by("test", Role::Owner);
+    let created = (0..count)
+        .map(|nth| admin.create_key(KeyCreate { tenant: format!("tenant {nth}"), ..KeyCreate::default() }));
+    join_all(created).await.into_iter().map(|made| made.unwrap().key).collect()
 }
 
 /// For each key a job, a look at it, a run and two calls that no route takes, all under names of their own.

@@ -63,7 +63,8 @@ fn models(ids: &[String], next: Option<usize>) -> Step {
 
 /// Everything that was asked for, at 0.025 an image.
 fn prices(seen: &Seen) -> Step {
-    let price = |id: &String| json!({ "endpoint_id": id, "unit_price": 0.025, "unit": "image", "currency": "USD" });
+    let price =
+        |id: &String| json!({ "endpoint_id": id, "unit_price": 0.025, "unit": "image", "currency": "USD" });
     let prices: Vec<_> = parameter(seen, "endpoint_id").iter().map(price).collect();
     ok(&json!({ "prices": prices, "next_cursor": null, "has_more": false }))
 }

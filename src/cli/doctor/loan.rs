@@ -1,27 +1,26 @@
 //! The key that doctor walks with: the user's, or one of its own that it ends again.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 
 use super::Doctor;
-use crate::admin::{Admin, CreateKey};
+use crate::admin::{Actor, KeyCreate};
 use crate::cli::Place;
 use crate::config::Config;
 use crate::ids::KeyId;
 use crate::key::{ApiKey, KeyKind};
+use crate::store::Role;
 
 /// Whose the key is that doctor makes.
 const TENANT: &str = "doctor";
 
 /// Longer than any walk. A doctor that is killed cannot end its key.
-const LIFE: Duration = Duration::from_secs(600);
+const LIFE: &str = "10m";
 
 /// A key for the length of a walk.
 pub(super) struct Loan {
     pub(super) key: ApiKey,
     /// The service that made it, and its number there; `None` for a key that the user gave.
-    made: Option<(Admin, KeyId)>,
+    made: Option<(Actor, KeyId)>,
 }
 
 impl Loan {
@@ -53,15 +52,16 @@ impl Loan {
              or give it a key of the relay in FAL_RELAY_KEY",
             path.display()
         );
-        let admin = place.admin()?;
-        let create = CreateKey {
+        let admin = place.admin()?.by("doctor", Role::Manage);
+        let create = KeyCreate {
             tenant: TENANT.into(),
-            name: "a walk of doctor".into(),
-            kind: place.kind(),
-            expires_in: Some(LIFE),
+            name: Some("a walk of doctor".into()),
+            expires_in: Some(LIFE.into()),
+            ..KeyCreate::default()
         };
-        let (key, record) = admin.create_key(create).await?;
-        Ok(Self { key, made: Some((admin, record.id)) })
+        let made = admin.create_key(create).await?;
+        let key = ApiKey::parse(&made.key).context("the store made a key that is none")?;
+        Ok(Self { key, made: Some((admin, made.record.id)) })
     }
 
     /// Whether doctor made it.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::ids::{AuditId, GroupId, KeyId, OperatorId, TenantId};
@@ -27,7 +28,7 @@ pub struct Author {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $word:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         pub enum $name {
             $($(#[$case_doc])* #[serde(rename = $word)] $case,)+
         }
@@ -80,6 +81,8 @@ pub struct NewTenant {
     pub tags: Vec<String>,
     /// What its keys may do at most.
     pub rules: Rules,
+    /// Its budgets.
+    pub budgets: Vec<Budget>,
 }
 
 /// What changes in a tenant; what is `None` stays.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::ids::{AccountName, CallId, GroupId, KeyId, LeaseId, RequestId, TenantId};
@@ -13,7 +14,7 @@ use crate::pricing::Basis;
 use super::directory::Payer;
 
 /// How a billable call travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallKind {
     /// A job of fal's queue.
@@ -166,7 +167,7 @@ pub struct Release {
 }
 
 /// A row's state. It only moves forward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallState {
     /// Written down; its bytes may be leaving.

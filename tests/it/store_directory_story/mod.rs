@@ -284,7 +284,13 @@ fn narrow() -> Rules {
 }
 
 fn tenant(name: &str) -> NewTenant {
-    NewTenant { name: name.into(), alert_url: None, tags: Vec::new(), rules: Rules::default() }
+    NewTenant {
+        name: name.into(),
+        alert_url: None,
+        tags: Vec::new(),
+        rules: Rules::default(),
+        budgets: Vec::new(),
+    }
 }
 
 fn group(name: &str) -> NewGroup {

@@ -8,9 +8,9 @@ use crate::rules::Rules;
 use crate::store::sqlite::columns::Json;
 use crate::store::sqlite::session::Session;
 use crate::store::sqlite::{audit, meters, rows};
-use crate::store::{Author, Deletion, NewTenant, StoreError, TenantChange, TenantRecord};
+use crate::store::{Author, Deletion, NewTenant, Payer, StoreError, TenantChange, TenantRecord};
 
-use super::keys;
+use super::{budgets, keys};
 
 /// The columns of a [`TenantRecord`], in the order in which [`record_at`] reads them.
 macro_rules! columns {
@@ -81,6 +81,10 @@ pub(super) fn create(
     let id = TenantId(inserted.map_err(|error| rows::name_taken(error, &tenant.name))?);
     let window = Period::Total.window(&Zone::default(), author.at);
     meters::open(session, id, None, Period::Total, window, None)?;
+    let payer = Payer { tenant_id: id, key_id: None };
+    for budget in &tenant.budgets {
+        budgets::put(session, payer, budget.period, Some(budget), author.at)?;
+    }
     let made = by_id(session, id)?.ok_or_else(rows::vanished)?;
     audit::write(session, author, "tenant.create", &object(id), None, Some(&made))?;
     Ok(made)
@@ -91,8 +95,13 @@ pub(super) fn named(session: &Session<'_>, name: &str, author: &Author) -> Resul
     if let Some(tenant) = by_name(session, name)? {
         return Ok(tenant.id);
     }
-    let plain =
-        NewTenant { name: name.to_owned(), alert_url: None, tags: Vec::new(), rules: Rules::default() };
+    let plain = NewTenant {
+        name: name.to_owned(),
+        alert_url: None,
+        tags: Vec::new(),
+        rules: Rules::default(),
+        budgets: Vec::new(),
+    };
     Ok(create(session, &plain, author)?.id)
 }
 

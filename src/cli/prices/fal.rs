@@ -1,4 +1,4 @@
-//! `fal-relay prices …`: fal's price list.
+//! fal's price list.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -9,14 +9,14 @@ use crate::billing::{Billing, Sync};
 use crate::platform::Progress;
 use crate::store::Author;
 
-use super::key::print_json;
+use super::super::args::print_json;
 
 /// The most problems that are shown.
 const SHOWN_PROBLEMS: usize = 20;
 
-/// The verbs of `fal-relay prices`.
+/// The verbs that ask fal.
 #[derive(Debug, Subcommand)]
-pub enum PricesCommand {
+pub enum FalCommand {
     /// Take fal's whole price list, and show what changes
     Sync(SyncCommand),
     /// Show what a sync would change
@@ -43,10 +43,10 @@ pub struct DiffCommand {
 }
 
 /// Does what `command` says.
-pub async fn run(command: &PricesCommand, billing: &Billing, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(command: &FalCommand, billing: &Billing, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        PricesCommand::Sync(command) => sync(command, billing, out).await,
-        PricesCommand::Diff(command) => diff(command, billing, out).await,
+        FalCommand::Sync(command) => sync(command, billing, out).await,
+        FalCommand::Diff(command) => diff(command, billing, out).await,
     }
 }
 

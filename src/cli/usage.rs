@@ -1,0 +1,90 @@
+//! `fal-relay usage`: what was spent, by whom, on what.
+
+use std::io::Write;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::args::print_json;
+use super::table;
+use crate::admin::{Actor, UsageQuery, UsageReport, UsageRow};
+
+/// `usage`
+#[derive(Debug, Args)]
+pub struct Usage {
+    /// By what to tell it apart: day, tenant, key, endpoint (or model) and tag, with commas between; tag not beside key or
+    /// endpoint
+    #[arg(long, default_value = "tenant")]
+    by: String,
+    /// The first day in UTC, such as 2026-01-31, or how long ago, such as 7d [default: 30 days before the end]
+    #[arg(long, value_name = "DAY")]
+    since: Option<String>,
+    /// The day after the last [default: tomorrow]
+    #[arg(long, value_name = "DAY")]
+    until: Option<String>,
+    /// Only this tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only the key of this number
+    #[arg(long, value_name = "ID")]
+    key: Option<i64>,
+    /// Only this endpoint
+    #[arg(long, visible_alias = "endpoint", value_name = "ENDPOINT")]
+    model: Option<String>,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what the command line says.
+pub async fn run(usage: &Usage, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+    let query = UsageQuery {
+        start: usage.since.clone(),
+        end: usage.until.clone(),
+        by: Some(usage.by.clone()),
+        tenant: usage.tenant.clone(),
+        key_id: usage.key,
+        endpoint: usage.model.clone(),
+    };
+    let report = office.usage(query).await?;
+    match (usage.json, usage.csv) {
+        (true, _) => print_json(&report, out),
+        (false, true) => Ok(write!(out, "{}", report.csv())?),
+        (false, false) => print_table(&report, out),
+    }
+}
+
+fn print_table(report: &UsageReport, out: &mut impl Write) -> anyhow::Result<()> {
+    let cell = |value: Value| match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let sums = |row: &UsageRow| {
+        let (calls, failed, unpriced) =
+            (row.calls.to_string(), row.failed.to_string(), row.unpriced.to_string());
+        [calls, failed, unpriced, row.cost_usd.clone(), row.fal_cost_usd.clone()]
+    };
+    let head = report.by.iter().map(|dimension| dimension.as_str());
+    let head: Vec<_> = head.chain(["calls", "failed", "unpriced", "cost_usd", "fal_cost_usd"]).collect();
+    let row = |row: &UsageRow| -> Vec<String> {
+        let dimensions = report.by.iter().map(|dimension| cell(row.cell(*dimension)));
+        dimensions.chain(sums(row)).collect()
+    };
+    let mut rows: Vec<_> = report.rows.iter().map(row).collect();
+    if !report.by.is_empty() {
+        let total =
+            report.by.iter().enumerate().map(|(nth, _)| if nth == 0 { "total" } else { "" }.to_owned());
+        rows.push(total.chain(sums(&report.total)).collect());
+    } else {
+        rows = vec![sums(&report.total).to_vec()];
+    }
+    table::write(out, head, &rows)?;
+    match report.truncated {
+        true => Ok(writeln!(out, "There are more lines than are shown; ask for fewer days.")?),
+        false => Ok(()),
+    }
+}
