@@ -47,3 +47,42 @@ fn changes(line: &AuditView) -> String {
     let names: Vec<_> = changed.map(|(name, _)| name).chain(gone).map(String::as_str).collect();
     if names.is_empty() { "-".into() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::Desk;
+
+    async fn audit(desk: &Desk, line: &str) -> Result<String, String> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Audit,
+        }
+        let line: Line = Desk::parse(line)?;
+        let mut out = Vec::new();
+        let done = run(&line.args, &desk.office, &mut out).await.map_err(|error| error.to_string());
+        let printed = String::from_utf8(out).unwrap();
+        done.map(|()| printed.clone()).map_err(|error| format!("{printed}{error}"))
+    }
+
+    #[tokio::test]
+    async fn every_change_is_told() {
+        let desk = Desk::new();
+        desk.make_key("alpha").await;
+        let anna = desk.office.clone().because(Some("a new name".into()));
+        let change = crate::admin::KeyUpdate { name: Some("door".into()), ..Default::default() };
+        anna.update_key(crate::ids::KeyId(1), change).await.unwrap();
+        insta::assert_snapshot!(audit(&desk, "").await.unwrap(), @r"
+        AT                           WHO  ACTION         WHAT      CHANGED  WHY
+        2023-11-14T22:13:20.000000Z  cli  key.update     key:1     name     a new name
+        2023-11-14T22:13:20.000000Z  cli  key.create     key:1     -        -
+        2023-11-14T22:13:20.000000Z  cli  tenant.create  tenant:1  -        -
+        ");
+        insta::assert_snapshot!(audit(&desk, "key:1 --limit 1").await.unwrap(), @r"
+        AT                           WHO  ACTION      WHAT   CHANGED  WHY
+        2023-11-14T22:13:20.000000Z  cli  key.update  key:1  name     a new name
+        ");
+        assert_eq!(audit(&desk, "--limit 0").await.unwrap_err(), "limit must be from 1 to 1000");
+    }
+}

@@ -150,3 +150,55 @@ fn print_one(group: &GroupView, json: bool, out: &mut impl Write) -> anyhow::Res
     fields.extend(rules_fields(&group.rules));
     Ok(table::record(out, &fields)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::{Desk, lines_of};
+
+    lines_of!(group, GroupCommand);
+
+    #[tokio::test]
+    async fn groups_live_and_end() {
+        let desk = Desk::new();
+        group(&desk, "create vip --multiplier 0.8 --models 'fal-ai/**' --deny-models 'fal-ai/veo3/**'")
+            .await
+            .unwrap();
+        insta::assert_snapshot!(group(&desk, "list").await.unwrap(), @r"
+        ID  NAME     MULTIPLIER  MODELS     NOT MODELS
+        1   default  1           -          -
+        2   vip      0.8         fal-ai/**  fal-ai/veo3/**
+        ");
+        insta::assert_snapshot!(group(&desk, "update vip --multiplier 0.75 --jobs-in-flight 3").await.unwrap(), @r"
+        id                   2
+        name                 vip
+        multiplier           0.75
+        created              2023-11-14T22:13:20.000000Z
+        models               fal-ai/**
+        not models           fal-ai/veo3/**
+        requests per minute  -
+        submits per minute   -
+        jobs in flight       3
+        most per request     -
+        networks             -
+        origins              -
+        ");
+        assert_eq!(group(&desk, "delete vip --yes").await.unwrap(), "group `vip` is deleted\n");
+        for (line, said) in [
+            ("show vip", "there is no group `vip`"),
+            (
+                "delete default --yes",
+                "group `default` cannot be deleted: keys that name no group belong to it",
+            ),
+            ("create x --multiplier -1", "multiplier must not be negative"),
+            ("create x --multiplier 1e3", "multiplier must be a plain decimal number such as 5 or 0.10"),
+            (
+                "create x --requests-per-minute 0",
+                "rules.requests_per_minute must be from 1 to 4294967295; to set no limit, leave it out",
+            ),
+        ] {
+            let line = line.replace("--multiplier -1", "--multiplier=-1");
+            assert_eq!(group(&desk, &line).await.unwrap_err(), said, "{line}");
+        }
+    }
+}

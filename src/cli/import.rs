@@ -94,3 +94,63 @@ fn print_problems(problems: &[EntryProblem], out: &mut impl Write) -> anyhow::Re
     let rows: Vec<_> = problems.iter().map(row).collect();
     Ok(table::write(out, ["LINE", "FIELD", "PROBLEM"], &rows)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::Desk;
+
+    async fn import(desk: &Desk, line: &str) -> Result<String, String> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Import,
+        }
+        let line: Line = Desk::parse(line)?;
+        let mut out = Vec::new();
+        let done = run(&line.args, &desk.office, &mut out).await.map_err(|error| error.to_string());
+        let printed = String::from_utf8(out).unwrap();
+        done.map(|()| printed.clone()).map_err(|error| format!("{printed}{error}"))
+    }
+
+    const TOKENS: &str = r#"[
+  {"id": 1, "user_id": 7, "key": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "status": 1, "name": "web",
+   "expired_time": -1, "remain_quota": 2500000, "unlimited_quota": false, "group": "vip"},
+  {"id": 2, "user_id": 7, "key": "short", "status": 1, "name": "bad"}
+]"#;
+
+    #[tokio::test]
+    async fn an_import_tells_what_it_did() {
+        let desk = Desk::new();
+        let file = desk.file("tokens.json", TOKENS);
+        let groups = desk.file("groups.json", r#"{"default": 1, "vip": 0.8}"#);
+        insta::assert_snapshot!(import(&desk, &file).await.unwrap_err(), @r"
+        LINE  FIELD  PROBLEM
+        4     key    must be 16 to 256 visible ASCII characters, with or without `sk-`
+        nothing was imported; correct the file, or say --skip-bad to import the rest
+        ");
+        let line = format!("{file} --groups {groups} --skip-bad");
+        insta::assert_snapshot!(import(&desk, &format!("{line} --dry-run")).await.unwrap(), @r"
+        LINE  FIELD  PROBLEM
+        4     key    must be 16 to 256 visible ASCII characters, with or without `sk-`
+
+        keys           1 would be imported
+        new groups     vip
+        deleted there  0
+        left out       1
+        ");
+        insta::assert_snapshot!(import(&desk, &line).await.unwrap(), @r"
+        LINE  FIELD  PROBLEM
+        4     key    must be 16 to 256 visible ASCII characters, with or without `sk-`
+
+        keys           1 imported
+        new groups     vip
+        deleted there  0
+        left out       1
+        ");
+        let again = import(&desk, &line).await.unwrap();
+        assert!(again.contains("is known here already, as key 1"), "{again}");
+        let missing = import(&desk, "/nowhere").await.unwrap_err();
+        assert_eq!(missing, "cannot read /nowhere");
+    }
+}

@@ -299,19 +299,10 @@ async fn print_models(one: &One, office: &Actor, out: &mut impl Write) -> anyhow
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::bench::{DAY, Desk};
+    use crate::cli::bench::{DAY, Desk, lines_of};
+    use crate::key::{ApiKey, KeyKind};
 
-    async fn key(desk: &Desk, line: &str) -> Result<String, String> {
-        #[derive(clap::Parser)]
-        struct Line {
-            #[command(subcommand)]
-            command: KeyCommand,
-        }
-        let line: Line = Desk::parse(line)?;
-        let mut out = Vec::new();
-        run(&line.command, &desk.admin, KeyKind::Live, &mut out).await.map_err(|error| error.to_string())?;
-        Ok(String::from_utf8(out).unwrap())
-    }
+    lines_of!(key, KeyCommand);
 
     #[tokio::test]
     async fn a_key_is_printed_alone() {
@@ -331,43 +322,116 @@ mod tests {
         let printed = key(&desk, "rotate 2 --grace 1h").await.unwrap();
         assert!(ApiKey::parse(printed.trim_end()).is_some());
         let old = key(&desk, "show 2").await.unwrap();
-        assert!(old.contains("expires  2023-11-14T23:13:20.000000Z\n"), "{old}");
+        assert!(old.contains("expires              2023-11-14T23:13:20.000000Z\n"), "{old}");
         assert!(!old.contains("fr_live_"));
+    }
+
+    #[tokio::test]
+    async fn a_key_is_narrowed_on_one_line() {
+        let desk = Desk::new();
+        let line = "create --name web --budget 5/day,100/month@Europe/Berlin --alert-at 90 \
+                    --models 'fal-ai/flux/**' --max-per-request 0.10 --requests-per-minute 60 --networks 10.0.0.0/8";
+        key(&desk, line).await.unwrap();
+        insta::assert_snapshot!(key(&desk, "show 1").await.unwrap(), @r"
+        id                   1
+        tenant               default
+        name                 web
+        group                default
+        kind                 live
+        ends in              a5jQ
+        state                active
+        budgets              5.00/day, 100.00/month@Europe/Berlin
+        created              2023-11-14T22:13:20.000000Z
+        starts               at once
+        expires              never
+        revoked              never
+        models               fal-ai/flux/**
+        not models           -
+        requests per minute  60
+        submits per minute   -
+        jobs in flight       -
+        most per request     0.10
+        networks             10.0.0.0/8
+        origins              -
+
+        WHOSE   PERIOD  LIMIT   SPENT  HELD  LEFT    RESETS
+        tenant  total   -       0.00   0.00  -       never
+        key 1   day     5.00    0.00   0.00  5.00    2023-11-15T00:00:00.000000Z
+        key 1   month   100.00  0.00   0.00  100.00  2023-11-30T23:00:00.000000Z
+        ");
+        key(&desk, "update 1 --budget none/month,7/day --models none --deny-models 'fal-ai/veo3/**' --requests-per-minute none")
+            .await
+            .unwrap();
+        insta::assert_snapshot!(key(&desk, "show 1").await.unwrap(), @r"
+        id                   1
+        tenant               default
+        name                 web
+        group                default
+        kind                 live
+        ends in              a5jQ
+        state                active
+        budgets              7.00/day
+        created              2023-11-14T22:13:20.000000Z
+        starts               at once
+        expires              never
+        revoked              never
+        models               -
+        not models           fal-ai/veo3/**
+        requests per minute  -
+        submits per minute   -
+        jobs in flight       -
+        most per request     0.10
+        networks             10.0.0.0/8
+        origins              -
+
+        WHOSE   PERIOD  LIMIT  SPENT  HELD  LEFT  RESETS
+        tenant  total   -      0.00   0.00  -     never
+        key 1   day     7.00   0.00   0.00  7.00  2023-11-15T00:00:00.000000Z
+        ");
+    }
+
+    #[tokio::test]
+    async fn a_key_lists_its_models_at_its_own_price() {
+        let desk = Desk::new();
+        desk.save_prices(&[("fal-ai/flux/dev", "0.025", "megapixel"), ("fal-ai/veo3", "0.75", "second")])
+            .await;
+        desk.office
+            .create_group(crate::admin::GroupCreate {
+                name: "vip".into(),
+                multiplier: Some("0.8".into()),
+                ..Default::default()
+            })
+            .await
+            .unwrap();
+        key(&desk, "create --group vip --models 'fal-ai/flux/**'").await.unwrap();
+        insta::assert_snapshot!(key(&desk, "models 1").await.unwrap(), @r"
+        ENDPOINT         USD   FOR A
+        fal-ai/flux/dev  0.02  megapixel
+        ");
     }
 
     #[tokio::test]
     async fn a_list_is_a_table() {
         let desk = Desk::new();
-        key(&desk, "create --tenant alpha --name web").await.unwrap();
+        key(&desk, "create --tenant alpha --name web --budget 5/day").await.unwrap();
         key(&desk, "create --tenant Zürich --expires-in 1d").await.unwrap();
-        key(&desk, "create --tenant alpha").await.unwrap();
+        key(&desk, "create --tenant alpha --starts-at 2023-12-24").await.unwrap();
         key(&desk, "revoke 1").await.unwrap();
         desk.clock.advance(DAY);
         insta::assert_snapshot!(key(&desk, "list").await.unwrap(), @r"
-        ID  TENANT  NAME     KIND  ENDS IN  CREATED                      STATE
-        1   alpha   web      live  a5jQ     2023-11-14T22:13:20.000000Z  revoked
-        2   Zürich  default  live  Nf6d     2023-11-14T22:13:20.000000Z  expired
-        3   alpha   default  live  Fdu0     2023-11-14T22:13:20.000000Z  active
+        ID  TENANT  NAME     GROUP    KIND  ENDS IN  BUDGETS   CREATED                      STATE
+        1   alpha   web      default  live  a5jQ     5.00/day  2023-11-14T22:13:20.000000Z  revoked
+        2   Zürich  default  default  live  Nf6d     -         2023-11-14T22:13:20.000000Z  expired
+        3   alpha   default  default  live  Fdu0     -         2023-11-14T22:13:20.000000Z  pending
         ");
         insta::assert_snapshot!(key(&desk, "list --tenant alpha").await.unwrap(), @r"
-        ID  TENANT  NAME     KIND  ENDS IN  CREATED                      STATE
-        1   alpha   web      live  a5jQ     2023-11-14T22:13:20.000000Z  revoked
-        3   alpha   default  live  Fdu0     2023-11-14T22:13:20.000000Z  active
+        ID  TENANT  NAME     GROUP    KIND  ENDS IN  BUDGETS   CREATED                      STATE
+        1   alpha   web      default  live  a5jQ     5.00/day  2023-11-14T22:13:20.000000Z  revoked
+        3   alpha   default  default  live  Fdu0     -         2023-11-14T22:13:20.000000Z  pending
         ");
         insta::assert_snapshot!(key(&desk, "list --json --tenant Zürich").await.unwrap(), @r#"
-        [{"id":2,"tenant_id":2,"tenant":"Zürich","name":"default","kind":"live","last_four":"Nf6d","state":"expired","created_at":"2023-11-14T22:13:20.000000Z","expires_at":"2023-11-15T22:13:20.000000Z","revoked_at":null}]
+        [{"id":2,"tenant_id":2,"tenant":"Zürich","group_id":1,"group":"default","name":"default","kind":"live","last_four":"Nf6d","state":"expired","rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z","starts_at":null,"expires_at":"2023-11-15T22:13:20.000000Z","revoked_at":null}]
         "#);
-        insta::assert_snapshot!(key(&desk, "show 2").await.unwrap(), @r"
-        id       2
-        tenant   Zürich
-        name     default
-        kind     live
-        ends in  Nf6d
-        state    expired
-        created  2023-11-14T22:13:20.000000Z
-        expires  2023-11-15T22:13:20.000000Z
-        revoked  never
-        ");
         insta::assert_snapshot!(key(&desk, "list --tenant nobody --json").await.unwrap(), @"[]");
         let renewed = key(&desk, "update 2 --name door --expires-in never --json").await.unwrap();
         assert!(
@@ -379,15 +443,37 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_done_is_said() {
         let desk = Desk::new();
-        assert_eq!(key(&desk, "show 7").await.unwrap_err(), "there is no key 7");
-        assert_eq!(key(&desk, "revoke 7 --json").await.unwrap_err(), "there is no key 7");
-        let refused = key(&desk, "create --tenant a\u{7}").await.unwrap_err();
-        assert_eq!(refused, "tenant must have printable characters only");
-        for bad in ["create --tenant a --expires-in 30", "create --tenant a --expires-in -1h", "update 1"] {
-            assert!(key(&desk, bad).await.is_err(), "{bad}");
+        let refused = async |line| key(&desk, line).await.unwrap_err();
+        assert_eq!(refused("show 7").await, "there is no key 7");
+        assert_eq!(refused("revoke 7 --json").await, "there is no key 7");
+        assert_eq!(refused("create --tenant a\u{7}").await, "tenant must have printable characters only");
+        assert_eq!(refused("create --group vip").await, "group names no group; see the list of groups");
+        for bad in ["30", "1 day ago", "soon"] {
+            let said = key(&desk, &format!("create --expires-in '{bad}'")).await.unwrap_err();
+            assert_eq!(said, "expires_in must be a number and a unit, such as 90s, 30m, 12h, 30d or 2w");
         }
-        let refused = key(&desk, "create --tenant a --expires-in soon").await.unwrap_err();
-        assert!(refused.contains("write a number and a unit"), "{refused}");
-        assert_eq!(key(&desk, "list --json").await.unwrap(), "[]\n");
+        assert_eq!(
+            refused("create --budget 5/day,6/day").await,
+            "budgets[1].period has a budget already; there is one for each period"
+        );
+        assert_eq!(
+            refused("create --budget 1e9/day").await,
+            "budgets[0].limit_usd must be a plain decimal number such as 5 or 0.10"
+        );
+        assert_eq!(
+            refused("create --budget 5/day@Mars/Olympus").await,
+            "budgets[0].zone must be a time zone by its IANA name, such as UTC or Europe/Berlin"
+        );
+        assert!(refused("create --budget 5/year").await.contains("write an amount and a period"));
+        assert!(refused("create --models 'fal-ai/***'").await.starts_with("rules.allow is wrong: "));
+        assert_eq!(key(&desk, "list --json").await.unwrap(), "[]\n", "nothing was made");
+        key(&desk, "create").await.unwrap();
+        assert!(refused("update 1").await.starts_with("say what to change"));
+        assert_eq!(
+            refused("delete 1").await,
+            "deleting key 1 (`default` of `default`) cannot be undone; say --yes to do it"
+        );
+        assert_eq!(key(&desk, "delete 1 --yes").await.unwrap(), "key 1 is deleted\n");
+        assert_eq!(refused("show 1").await, "there is no key 1");
     }
 }

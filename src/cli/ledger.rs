@@ -259,53 +259,105 @@ fn print_adjustments(adjustments: &[AdjustmentView], out: &mut impl Write) -> an
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::cli::bench::Desk;
+    use serde_json::Value;
 
-    async fn export(desk: &Desk, format: Format, after: i64) -> String {
-        let mut out = Vec::new();
-        run(&LedgerCommand::Export(Export { format, after }), &desk.admin, &mut out).await.unwrap();
-        String::from_utf8(out).unwrap()
-    }
+    use super::*;
+    use crate::cli::bench::{Desk, lines_of};
+
+    lines_of!(ledger, LedgerCommand);
 
     #[tokio::test]
     async fn both_formats_say_the_same() {
         let desk = Desk::new();
         desk.make_call("=cmd|' /C calc'!A0, \"x\"", Some("-job")).await;
         desk.make_call("beta", None).await;
-        insta::assert_snapshot!(export(&desk, Format::Jsonl, 0).await, @r#"
-        {"id":1,"request_id":"-job","idempotency_key":null,"tenant":"=cmd|' /C calc'!A0, \"x\"","key_id":1,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"settled","status":200,"billable_units":"1.50","cost_usd":null,"cost_basis":null,"body_bytes":17,"body_sha256":"0707070707070707070707070707070707070707070707070707070707070707","held_at":"2023-11-14T22:13:20.000000Z","sent_at":"2023-11-14T22:13:20.000000Z","settled_at":"2023-11-14T22:13:20.000000Z","released_at":null,"lost_at":null}
-        {"id":2,"request_id":null,"idempotency_key":null,"tenant":"beta","key_id":2,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"held","status":null,"billable_units":null,"cost_usd":null,"cost_basis":null,"body_bytes":null,"body_sha256":null,"held_at":"2023-11-14T22:13:20.000000Z","sent_at":null,"settled_at":null,"released_at":null,"lost_at":null}
+        insta::assert_snapshot!(ledger(&desk, "export --format jsonl").await.unwrap(), @r#"
+        {"id":1,"request_id":"-job","idempotency_key":null,"tenant":"=cmd|' /C calc'!A0, \"x\"","key_id":1,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"settled","status":200,"billable_units":"1.50","cost_usd":"0.046875","cost_basis":"billed","body_bytes":17,"body_sha256":"0707070707070707070707070707070707070707070707070707070707070707","held_at":"2023-11-14T22:13:20.000000Z","sent_at":"2023-11-14T22:13:20.000000Z","settled_at":"2023-11-14T22:13:20.000000Z","released_at":null,"lost_at":null,"fal_cost_usd":"0.0375","adjusted_usd":null,"hold_usd":"0.05","hold_open":false,"unit_price":"0.025","unit":"megapixels","multiplier":"1.25","tags":"project=a,=1+1=2","reason":null}
+        {"id":2,"request_id":null,"idempotency_key":null,"tenant":"beta","key_id":2,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"held","status":null,"billable_units":null,"cost_usd":null,"cost_basis":null,"body_bytes":null,"body_sha256":null,"held_at":"2023-11-14T22:13:20.000000Z","sent_at":null,"settled_at":null,"released_at":null,"lost_at":null,"fal_cost_usd":null,"adjusted_usd":null,"hold_usd":"0.05","hold_open":true,"unit_price":"0.025","unit":"megapixels","multiplier":"1.25","tags":"project=a,=1+1=2","reason":null}
         "#);
-        insta::assert_snapshot!(export(&desk, Format::Csv, 0).await.replace("\r\n", "\n"), @r#"
-        id,request_id,idempotency_key,tenant,key_id,account,endpoint,kind,state,status,billable_units,cost_usd,cost_basis,body_bytes,body_sha256,held_at,sent_at,settled_at,released_at,lost_at
-        1,'-job,,"'=cmd|' /C calc'!A0, ""x""",1,main,fal-ai/flux-1/dev,queue,settled,200,1.50,,,17,0707070707070707070707070707070707070707070707070707070707070707,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,,
-        2,,,beta,2,main,fal-ai/flux-1/dev,queue,held,,,,,,,2023-11-14T22:13:20.000000Z,,,,
+        insta::assert_snapshot!(ledger(&desk, "export --format csv").await.unwrap().replace("\r\n", "\n"), @r#"
+        id,request_id,idempotency_key,tenant,key_id,account,endpoint,kind,state,status,billable_units,cost_usd,cost_basis,body_bytes,body_sha256,held_at,sent_at,settled_at,released_at,lost_at,fal_cost_usd,adjusted_usd,hold_usd,hold_open,unit_price,unit,multiplier,tags,reason
+        1,'-job,,"'=cmd|' /C calc'!A0, ""x""",1,main,fal-ai/flux-1/dev,queue,settled,200,1.50,0.046875,billed,17,0707070707070707070707070707070707070707070707070707070707070707,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,,,0.0375,,0.05,false,0.025,megapixels,1.25,"project=a,=1+1=2",
+        2,,,beta,2,main,fal-ai/flux-1/dev,queue,held,,,,,,,2023-11-14T22:13:20.000000Z,,,,,,,0.05,true,0.025,megapixels,1.25,"project=a,=1+1=2",
         "#);
+        let some = ledger(&desk, "export --format jsonl --tenant beta --state held").await.unwrap();
+        assert_eq!(some.lines().count(), 1);
     }
 
     #[tokio::test]
     async fn every_page_is_exported_once() {
         let desk = Desk::new();
-        let rows = i64::from(PAGE) * 2 + 1;
+        let rows = 2001;
         desk.make_calls(rows).await;
-        let lines = export(&desk, Format::Jsonl, 0).await;
+        let export = async |format: &str, after: i64| {
+            ledger(&desk, &format!("export --format {format} --after {after}")).await.unwrap()
+        };
+        let lines = export("jsonl", 0).await;
         let ids =
             lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_i64().unwrap());
         assert!(ids.eq(1..=rows));
-        assert_eq!(export(&desk, Format::Jsonl, rows - 2).await.lines().count(), 2);
-        assert_eq!(export(&desk, Format::Jsonl, rows).await, "");
-        assert_eq!(export(&desk, Format::Csv, rows).await.lines().count(), 1, "the head line");
+        assert_eq!(export("jsonl", rows - 2).await.lines().count(), 2);
+        assert_eq!(export("jsonl", rows).await, "");
+        assert_eq!(export("csv", rows).await.lines().count(), 1, "the head line");
     }
 
-    #[test]
-    fn no_text_becomes_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            let cell = csv_cell(text.into());
-            assert!(cell.starts_with('\'') || cell.starts_with("\"'"), "{cell:?}");
-        }
-        assert_eq!(csv_cell("a,b\"c".into()), "\"a,b\"\"c\"");
-        assert_eq!(csv_cell("plain = text".into()), "plain = text");
-        assert_eq!(csv_cell(json!(-5)), "-5");
+    #[tokio::test]
+    async fn a_call_is_found_shown_and_corrected() {
+        let desk = Desk::new();
+        desk.make_call("alpha", Some("job-1")).await;
+        desk.make_call("beta", Some("job-2")).await;
+        insta::assert_snapshot!(ledger(&desk, "search --tag project=a --since 1h").await.unwrap(), @r"
+        ID  HELD                         TENANT  KEY  ENDPOINT           STATE    STATUS  COST      REQUEST
+        2   2023-11-14T22:13:20.000000Z  beta    2    fal-ai/flux-1/dev  settled  200     0.046875  job-2
+        1   2023-11-14T22:13:20.000000Z  alpha   1    fal-ai/flux-1/dev  settled  200     0.046875  job-1
+        ");
+        assert_eq!(ledger(&desk, "search --request-id job-2").await.unwrap().lines().count(), 2);
+        assert_eq!(ledger(&desk, "search --min-cost 1 --json").await.unwrap(), "[]\n");
+        assert_eq!(ledger(&desk, "search --tenant nobody --json").await.unwrap(), "[]\n");
+        let refused = ledger(&desk, "adjust 1 --cost 0.04").await.unwrap_err();
+        assert_eq!(refused, "reason must say why the cost is corrected");
+        insta::assert_snapshot!(ledger(&desk, "adjust 1 --cost 0.04 --reason 'the bill says so'").await.unwrap(), @r"
+        ADJUSTED                     COST BY   AT FAL BY  WHO  WHY
+        2023-11-14T22:13:20.000000Z  0.003125  0.0025     cli  the bill says so
+        ");
+        insta::assert_snapshot!(ledger(&desk, "show 1").await.unwrap(), @r"
+        id               1
+        request_id       job-1
+        idempotency_key  -
+        tenant           alpha
+        key_id           1
+        account          main
+        endpoint         fal-ai/flux-1/dev
+        kind             queue
+        state            settled
+        status           200
+        billable_units   1.50
+        cost_usd         0.05
+        cost_basis       billed
+        body_bytes       17
+        body_sha256      0707070707070707070707070707070707070707070707070707070707070707
+        held_at          2023-11-14T22:13:20.000000Z
+        sent_at          2023-11-14T22:13:20.000000Z
+        settled_at       2023-11-14T22:13:20.000000Z
+        released_at      -
+        lost_at          -
+        fal_cost_usd     0.04
+        adjusted_usd     0.003125
+        hold_usd         0.05
+        hold_open        false
+        unit_price       0.025
+        unit             megapixels
+        multiplier       1.25
+        tags             project=a,=1+1=2
+        reason           -
+
+        ADJUSTED                     COST BY   AT FAL BY  WHO  WHY
+        2023-11-14T22:13:20.000000Z  0.003125  0.0025     cli  the bill says so
+        ");
+        let again = ledger(&desk, "adjust 1 --cost 0.04 --reason twice").await.unwrap_err();
+        assert_eq!(again, "call 1 cannot be adjusted: it is not closed yet, or costs just this already");
+        assert_eq!(ledger(&desk, "show 9").await.unwrap_err(), "there is no call 9");
+        let refused = ledger(&desk, "search --request-id a/b").await.unwrap_err();
+        assert_eq!(refused, "request_id is wrong: a request id has 1 to 128 letters, digits, `_` or `-`");
     }
 }

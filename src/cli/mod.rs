@@ -30,7 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use self::prices::PricesCommand;
 use crate::admin::{Actor, Admin};
 use crate::billing::Billing;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
 use crate::random::Random;
@@ -154,9 +154,10 @@ impl Place {
 
     /// The service over the configured store, whether or not a relay is running on it.
     fn admin(&self) -> anyhow::Result<Admin> {
-        let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Ok(Admin::new(store, clock, Random::system()).with_kind(self.kind()))
+        let config = self.load()?;
+        let store = Arc::new(SqliteStore::open(&config.store)?);
+        let clock = Arc::new(SystemClock::new());
+        Ok(crate::serve::admin(&config, self.kind(), store, clock, Random::system()))
     }
 
     /// The service in the hands of whoever has the machine.

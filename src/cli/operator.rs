@@ -123,3 +123,34 @@ fn print_table(operators: &[OperatorView], out: &mut impl Write) -> anyhow::Resu
     let rows: Vec<_> = operators.iter().map(row).collect();
     Ok(table::write(out, ["ID", "NAME", "ROLE", "ENDS IN", "CREATED", "EXPIRES", "STATE"], &rows)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::{Desk, lines_of};
+    use crate::key::{ApiKey, KeyKind};
+
+    lines_of!(operator, OperatorCommand);
+
+    #[tokio::test]
+    async fn a_token_is_printed_alone_and_ends_for_good() {
+        let desk = Desk::new();
+        let token = operator(&desk, "create anna --role manage --expires-in 90d").await.unwrap();
+        assert_eq!(ApiKey::parse(token.trim_end()).unwrap().kind(), KeyKind::Admin);
+        operator(&desk, "create ben --role read").await.unwrap();
+        assert_eq!(
+            operator(&desk, "revoke 1 --yes").await.unwrap(),
+            "the token of operator `anna` is revoked\n"
+        );
+        insta::assert_snapshot!(operator(&desk, "list").await.unwrap(), @r"
+        ID  NAME  ROLE    ENDS IN  CREATED                      EXPIRES                      STATE
+        1   anna  manage  R5Jw     2023-11-14T22:13:20.000000Z  2024-02-12T22:13:20.000000Z  revoked
+        2   ben   read    ErTv     2023-11-14T22:13:20.000000Z  never                        active
+        ");
+        assert_eq!(
+            operator(&desk, "create ben --role read").await.unwrap_err(),
+            "there is already one named `ben`"
+        );
+        assert_eq!(operator(&desk, "revoke 9 --yes").await.unwrap_err(), "there is no operator 9");
+    }
+}

@@ -261,3 +261,67 @@ pub(super) fn print_meters(meters: &[MeterView], out: &mut impl Write) -> anyhow
     let rows: Vec<_> = meters.iter().map(row).collect();
     Ok(table::write(out, ["WHOSE", "PERIOD", "LIMIT", "SPENT", "HELD", "LEFT", "RESETS"], &rows)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::{Desk, lines_of};
+
+    lines_of!(tenant, TenantCommand);
+
+    #[tokio::test]
+    async fn tenants_live_and_end() {
+        let desk = Desk::new();
+        for name in ["alpha", "beta", "alpha"] {
+            desk.make_key(name).await;
+        }
+        tenant(&desk, "create gamma --budget 20/total --tags art,paid --alert-url https://example.com/hook")
+            .await
+            .unwrap();
+        tenant(&desk, "suspend beta --reason 'has not paid'").await.unwrap();
+        insta::assert_snapshot!(tenant(&desk, "list").await.unwrap(), @r"
+        ID  NAME   STATUS     BUDGETS      CREATED
+        1   alpha  active     -            2023-11-14T22:13:20.000000Z
+        2   beta   suspended  -            2023-11-14T22:13:20.000000Z
+        3   gamma  active     20.00/total  2023-11-14T22:13:20.000000Z
+        ");
+        insta::assert_snapshot!(tenant(&desk, "list --json --search BET").await.unwrap(), @r#"
+        [{"id":2,"name":"beta","status":"suspended","alert_url":null,"tags":[],"rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z"}]
+        "#);
+        desk.make_call("gamma", Some("job-1")).await;
+        insta::assert_snapshot!(tenant(&desk, "show gamma").await.unwrap(), @r"
+        id                   3
+        name                 gamma
+        status               active
+        alerts               https://example.com/hook
+        tags                 art, paid
+        budgets              20.00/total
+        created              2023-11-14T22:13:20.000000Z
+        models               -
+        not models           -
+        requests per minute  -
+        submits per minute   -
+        jobs in flight       -
+        most per request     -
+        networks             -
+        origins              -
+
+        WHOSE   PERIOD  LIMIT  SPENT     HELD  LEFT       RESETS
+        tenant  total   20.00  0.046875  0.00  19.953125  never
+        ");
+        tenant(&desk, "resume beta").await.unwrap();
+        tenant(&desk, "update gamma --name delta --alert-url none --tags none --budget none/total")
+            .await
+            .unwrap();
+        insta::assert_snapshot!(tenant(&desk, "show 3 --json").await.unwrap(), @r#"
+        {"tenant":{"id":3,"name":"delta","status":"active","alert_url":null,"tags":[],"rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z"},"meters":[{"key_id":null,"period":"total","starts_at":null,"resets_at":null,"limit_usd":null,"spent_usd":"0.046875","held_usd":"0.00","left_usd":null}]}
+        "#);
+        assert_eq!(
+            tenant(&desk, "delete delta").await.unwrap_err(),
+            "deleting tenant `delta` and its keys cannot be undone; say --yes to do it"
+        );
+        assert_eq!(tenant(&desk, "delete delta --yes").await.unwrap(), "tenant `delta` is deleted\n");
+        assert_eq!(tenant(&desk, "show delta").await.unwrap_err(), "there is no tenant `delta`");
+        assert_eq!(tenant(&desk, "create alpha").await.unwrap_err(), "there is already one named `alpha`");
+    }
+}

@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::random::Random;
 use crate::relay::{self, Shared};
-use crate::store::{Role, SqliteStore, Store};
+use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
@@ -117,7 +117,7 @@ impl House {
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
         let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
-        let first = first_keys(Admin::new(store.clone(), clock.clone(), random).with_kind(kind)).await?;
+        let first = first_keys(admin(&config, kind, store.clone(), clock.clone(), random)).await?;
         let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first)?;
         let roads: Arc<upstream::Shared> = Arc::default();
         let workers = Workers {
@@ -222,6 +222,22 @@ fn alerts(in_sandbox: bool, clock: &Arc<dyn Clock>) -> Result<(Alerts, Option<al
     }
     let (alerts, sending) = Alerts::new(clock.clone()).map_err(ServeError::Alerts)?;
     Ok((alerts, Some(sending)))
+}
+
+/// The service that administers `store`, as `config` says; new keys are of `kind`.
+pub fn admin(
+    config: &Config,
+    kind: KeyKind,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+) -> Admin {
+    let own = config.relay.pricing.overrides.iter().map(|(pattern, price)| PriceOverride {
+        pattern: pattern.to_string(),
+        unit_price: price.unit_price,
+        unit: price.unit.to_string(),
+    });
+    Admin::new(store, clock, random).with_kind(kind).with_own_prices(own.collect())
 }
 
 /// What asks fal for prices and bills, as `config` says.

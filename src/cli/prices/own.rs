@@ -177,3 +177,49 @@ async fn print_changes(changes: &Changes, office: &Actor, out: &mut impl Write) 
     let rows: Vec<_> = found.iter().map(row).collect();
     Ok(table::write(out, ["VERSION", "ENDPOINT", "FROM", "TO"], &rows)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::{Desk, lines_of};
+
+    lines_of!(prices, OwnCommand);
+
+    #[tokio::test]
+    async fn prices_are_listed_and_overridden() {
+        let desk = Desk::new();
+        desk.save_prices(&[("fal-ai/flux/dev", "0.025", "megapixel"), ("fal-ai/veo3", "0.75", "second")])
+            .await;
+        desk.save_prices(&[("fal-ai/flux/dev", "0.03", "megapixel"), ("fal-ai/kling", "0.1", "second")])
+            .await;
+        prices(&desk, "set 'fal-ai/kling/**' 0.05 second --reason 'our contract'").await.unwrap();
+        insta::assert_snapshot!(prices(&desk, "list").await.unwrap(), @r"
+        ENDPOINT         USD   FOR A      SET BY
+        fal-ai/flux/dev  0.03  megapixel  fal
+        fal-ai/kling     0.05  second     fal-ai/kling/**
+        ");
+        insta::assert_snapshot!(prices(&desk, "overrides").await.unwrap(), @r"
+        PATTERN          USD   FOR A   KEPT IN
+        fal-ai/kling/**  0.05  second  store
+        ");
+        insta::assert_snapshot!(prices(&desk, "versions").await.unwrap(), @r"
+        VERSION  SYNCED                       FROM                ENDPOINTS  CHANGES
+        2        2023-11-14T22:13:20.000000Z  https://api.fal.ai  2          3
+        1        2023-11-14T22:13:20.000000Z  https://api.fal.ai  2          2
+        ");
+        insta::assert_snapshot!(prices(&desk, "changes --after 1").await.unwrap(), @r"
+        VERSION  ENDPOINT         FROM             TO
+        2        fal-ai/flux/dev  0.025/megapixel  0.03/megapixel
+        2        fal-ai/kling     -                0.1/second
+        2        fal-ai/veo3      0.75/second      -
+        ");
+        assert_eq!(
+            prices(&desk, "unset 'fal-ai/kling/**'").await.unwrap(),
+            "fal's own prices count for fal-ai/kling/**\n"
+        );
+        assert_eq!(prices(&desk, "overrides --json").await.unwrap(), "[]\n");
+        let refused = prices(&desk, "set a/b 1,5 image").await.unwrap_err();
+        assert_eq!(refused, "unit_price must be a plain decimal number such as 5 or 0.10");
+        assert!(prices(&desk, "set '' 1 image").await.unwrap_err().starts_with("pattern is wrong: "));
+    }
+}
