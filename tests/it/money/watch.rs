@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use fal_relay::ids::{AccountName, LeaseId, RequestId};
 use fal_relay::money::Multiplier;
-use fal_relay::store::{CallKind, CallState, NewCall, SentCall, Store, Terms};
+use fal_relay::store::{CallKind, CallState, Ledger, NewCall, SentCall, Terms};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
