@@ -95,5 +95,8 @@ mod tests {
         assert_eq!(read(&[&many.join(",")]).unwrap().split(',').count(), PAIRS_MAX);
         let long: Vec<_> = (0..9).map(|n| format!("k{n}={}", "v".repeat(250))).collect();
         assert!(read(&[&long.join(",")]).unwrap().len() <= ALL_MAX_BYTES);
+        let pair = |key: usize, value: usize| read(&[&format!("{}={}", "k".repeat(key), "v".repeat(value))]);
+        assert!(pair(KEY_MAX_BYTES, VALUE_MAX_BYTES).is_some());
+        assert_eq!((pair(KEY_MAX_BYTES + 1, 1), pair(1, VALUE_MAX_BYTES + 1)), (None, None));
     }
 }

@@ -83,6 +83,12 @@ mod tests {
     }
 
     #[test]
+    fn invariant_7_a_row_of_proxies_is_believed_up_to_its_longest() {
+        let row: Vec<_> = (0..=HOPS_MAX).map(|nth| format!("10.0.1.{nth}")).collect();
+        assert_eq!(client(&[("x-forwarded-for", &row.join(","))], "10.0.0.1"), "10.0.1.1");
+    }
+
+    #[test]
     fn every_form_of_an_address_is_read() {
         for (element, wanted) in [
             ("for=198.51.100.7;proto=https", "198.51.100.7"),

@@ -124,7 +124,7 @@ pub(in crate::limits) mod tests {
         }
 
         #[test]
-        fn the_told_wait_is_exact(limit in limits(), calls in 0..3_000u32, start in 0..u64::from(u32::MAX)) {
+        fn invariant_7_a_burst_has_an_end_and_the_told_wait_is_exact(limit in limits(), calls in 0..3_000u32, start in 0..u64::from(u32::MAX)) {
             let pace = pace(limit);
             let mut rate = Rate::default();
             for _ in 0..calls.min(limit).min(BURST_MAX) {

@@ -64,7 +64,7 @@ fn invariant_7_limits_remember_a_bounded_number_of_jobs() {
 }
 
 #[test]
-fn what_is_at_rest_is_dropped() {
+fn invariant_7_what_is_at_rest_is_dropped() {
     let clock = HandClock::new(Timestamp::default());
     let limits = MemoryLimits::new(Arc::new(clock.clone()), Settings::default());
     for key in 0..1_000 {

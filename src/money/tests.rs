@@ -159,6 +159,16 @@ fn what_is_no_amount_says_why() {
 }
 
 #[test]
+fn invariant_7_an_amount_has_a_longest_form() {
+    let one = |len: usize| format!("{}1", "0".repeat(len - 1));
+    assert_eq!(Usd::parse(&one(MAX_TEXT_LEN)), Ok(usd("1")));
+    for len in [MAX_TEXT_LEN + 1, 1 << 20] {
+        let why = MoneyError::TooLong(MAX_TEXT_LEN);
+        assert_eq!((Usd::parse(&one(len)), Units::parse(&one(len))), (Err(why), Err(why)));
+    }
+}
+
+#[test]
 fn zeros_at_the_ends_change_nothing() {
     assert_eq!(usd("0000000000000000000000000000000000005.10000000000000000000"), usd("5.1"));
     assert_eq!(usd("1000000000.000000000000000000000000000").to_string(), "1000000000.00");

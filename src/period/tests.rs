@@ -203,6 +203,13 @@ fn a_name_is_found_in_any_case_and_told_as_the_database_spells_it() {
 }
 
 #[test]
+fn invariant_7_a_zones_name_has_a_longest_form() {
+    assert!(all_zones().iter().all(|zone| zone.as_str().len() <= Zone::MAX_LEN));
+    assert_eq!(Zone::parse(&"a".repeat(Zone::MAX_LEN + 1)), Err(UnknownZone));
+    assert_eq!(Zone::parse(&"Europe/".repeat(1 << 18)), Err(UnknownZone));
+}
+
+#[test]
 fn an_unknown_zone_is_refused() {
     let long = "a".repeat(Zone::MAX_LEN + 1);
     let names = [

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_grows_beyond_its_limits_and_forgets_the_oldest() {
+    fn invariant_7_history_never_grows_beyond_its_limits_and_forgets_the_oldest() {
         let history = History::default();
         for nth in 0..=MAX_ENDPOINTS {
             history.note(&format!("a/{nth}"), units(1));
@@ -117,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_largest_of_the_last_twenty_counts(numbers in proptest::collection::vec(0u64..1000, 0..60)) {
+        fn invariant_7_the_largest_of_the_last_twenty_counts(numbers in proptest::collection::vec(0u64..1000, 0..60)) {
             let history = History::default();
             numbers.iter().for_each(|number| history.note("a/b", units(*number)));
             let billed: Vec<u64> = numbers.into_iter().filter(|number| *number > 0).collect();

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_units_name_is_kept_short_and_plain() {
+    fn invariant_7_a_units_name_is_kept_short_and_plain() {
         let price = |unit: &str| Price::new(UnitPrice::parse("0.025").unwrap(), unit).to_string();
         assert_eq!(price(" megapixel\u{1b}[2J\r\n"), "0.025 per megapixel[2J");
         assert_eq!(price(""), "0.025 per unnamed unit");

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// As much of a request is looked at.
-pub const SAMPLE_BYTES: usize = 64 << 10;
+pub const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// The members that some family of models reads.
 const NAMES: [&str; 20] = [
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_skipped_and_nothing_beyond_the_sample_is_read() {
+    fn invariant_7_deep_nesting_is_skipped_and_nothing_beyond_the_sample_is_read() {
         let deep = format!(r#"{{"a":{}{},"num_images":3}}"#, "[".repeat(10_000), "]".repeat(10_000));
         assert_eq!(found(&deep, true), (Some("3".to_owned()), true));
         let long = format!(r#"{{"n":1,"a":"{}","num_images":3}}"#, "x".repeat(SAMPLE_BYTES));

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_come_at_growing_gaps_until_they_are_even() {
+    fn invariant_7_looks_come_at_growing_gaps_until_they_are_even() {
         let at = |seconds| looks(Duration::from_secs(30), Duration::from_secs(seconds));
         assert_eq!((at(0), at(29), at(30), at(44), at(45)), (0, 0, 1, 1, 2));
         assert_eq!(at(86_400) - at(86_400 - 1_800), 10);

@@ -98,13 +98,24 @@ fn what_is_no_glob_says_why() {
 }
 
 #[test]
-fn what_is_no_endpoint_by_its_size_is_never_permitted() {
+fn invariant_7_what_is_no_endpoint_by_its_size_is_never_permitted() {
     let all = Effective::default();
     let (deep, long) = (vec!["a"; Glob::MAX_SEGMENTS].join("/"), "a".repeat(Glob::MAX_LEN));
     assert!(all.permits(&deep) && all.permits(&long));
     assert!(!all.permits(&format!("{deep}/a")));
     assert!(!all.permits(&format!("{long}a")));
     assert!(!glob("**").matches(&format!("{long}a")));
+}
+
+#[test]
+fn invariant_7_a_pattern_and_an_origin_have_a_longest_form() {
+    let long = |len: usize| format!("a/{}", "b".repeat(len - 2));
+    let deep = |segments: usize| vec!["a"; segments].join("/");
+    assert!(Glob::parse(&long(512)).is_ok() && Glob::parse(&deep(16)).is_ok());
+    assert_eq!(Glob::parse(&long(513)), Err(BadGlob::TooLong));
+    assert_eq!(Glob::parse(&deep(17)), Err(BadGlob::TooDeep));
+    let origin = |len: usize| Origin::parse(&format!("tauri://{}", "a".repeat(len - 8)));
+    assert!(origin(300).is_ok() && origin(301).is_err());
 }
 
 #[test]
@@ -265,7 +276,7 @@ fn wrong_rules_are_refused_with_the_reason() {
 }
 
 #[test]
-fn lists_have_limits_and_errors_do_too() {
+fn invariant_7_lists_have_limits_and_errors_do_too() {
     let json =
         |field: &str, count: usize, text: &str| serde_json::json!({ field: vec![text; count] }).to_string();
     for (field, max, text, what) in [

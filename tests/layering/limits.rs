@@ -40,14 +40,38 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("key::RANDOM_LEN", "a key's form"),
     ("key::CHECKSUM_LEN", "a key's form"),
     ("key::FAIR_BYTES", "a key's form"),
+    ("limits::JOBS_RETRY_AFTER", "what a client is told to wait"),
+    ("limits::MINUTE_NANOS", "a minute"),
+    ("limits::WAIT_PRECISION_NANOS", "how exact a told wait is"),
+    ("limits::WINDOW_SECONDS", "a minute"),
     ("metrics::COUNT", "words in a closed list"),
+    ("money::CHUNK_DIGITS", "arithmetic"),
+    ("money::DIGITS", "an amount's form"),
+    ("money::MAX_FRACTION_DIGITS", "a decimal's form"),
+    ("money::MAX_NANOS", "an amount's form"),
+    ("money::MAX_SCALE", "a price's form"),
+    ("money::NANOS", "nano-dollars in a dollar"),
     ("platform::NANO_DIGITS", "a form of numbers"),
+    ("pricing::FOUR_K", "an estimate"),
+    ("pricing::KEPT_DIGITS", "a price's form"),
+    ("pricing::LONGEST_SIDE", "an estimate"),
+    ("pricing::MOST_BELIEVED", "an estimate"),
+    ("pricing::MOST_CHARACTERS", "an estimate"),
+    ("pricing::MOST_UNITS", "an estimate"),
+    ("pricing::ONE_K", "an estimate"),
+    ("pricing::OTHER_SIDE", "an estimate"),
+    ("pricing::PIXELS_IN_MEGAPIXEL", "a megapixel"),
+    ("pricing::TWO_K", "an estimate"),
     ("relay::DAY_SECONDS", "a day"),
     ("relay::USAGE_DAYS", "what a question means that names no days"),
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),
+    ("rules::MAPPED_BITS", "an address's form"),
     ("server.workers", "a choice: one for each core"),
     ("store::KNOWN_VERSION", "a version"),
     ("store::PREPARED_STATEMENTS", "room for the statements in the source"),
+    ("store::COLUMNS", "columns in the source"),
+    ("store::DAY_MICROS", "a day"),
+    ("store::TENANT", "a column in the source"),
     ("tls::CLOCK_SKEW", "a date in a certificate"),
     ("tls::DAY_SECONDS", "a day"),
     ("tls::LEAF_LIFE", "a date in a certificate"),
@@ -93,12 +117,18 @@ fn every_row_has_its_tests_and_every_test_of_invariant_7_a_row() {
 
 #[test]
 fn limits_are_read_as_they_stand() {
-    let code = "const A_MAX: usize = 64 * 1024;\npub(super) const B: Duration = Duration::from_secs(5);\n\
+    let code = "const A_MAX: usize = 64 * 1024;\npub(super) const B: Duration = Duration::from_secs(86_400);\n\
                 const C: std::time::Duration = std::time::Duration::from_millis(50);\nfn f<const N: usize>() {}\n\
                 const D: &[u8] = b\"\"; const E: u64 = 10_000; const F: f64 = 1.0; const G: u32 = A * 2 as u32;\n\
                 impl X { pub const H: usize = 2 * 1024 * 1024; const ALL: [Self; 3] = []; }";
-    let wanted =
-        [("A_MAX", "64 KiB"), ("B", "5 s"), ("C", "50 ms"), ("E", "10000"), ("G", "A * 2"), ("H", "2 MiB")];
+    let wanted = [
+        ("A_MAX", "64 KiB"),
+        ("B", "86400 s"),
+        ("C", "50 ms"),
+        ("E", "10000"),
+        ("G", "A * 2"),
+        ("H", "2 MiB"),
+    ];
     assert_eq!(constants(code), wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let toml =
         "[server]\n# a = 1\nlisten = \"x\"\nmax = 10000\n[sandbox]\nstep_ms = 4\n[relay]\nkeys_ms = 1000\n";
@@ -113,13 +143,18 @@ fn is_name(limit: &str) -> bool {
     !limit.contains(' ') && (limit.contains("::") || limit.contains('.'))
 }
 
+/// Each by its name; where a room has several of one name, with all their values, so that none hides behind another.
 fn limits() -> BTreeMap<String, String> {
     let sources = product().into_iter().filter(|source| !ELSEWHERE.contains(&source.room.as_str()));
     let constants = sources.flat_map(|source| {
         let room = source.room.clone();
         constants(&source.code).into_iter().map(move |(name, value)| (format!("{room}::{name}"), value))
     });
-    constants.chain(settings(&read("config/fal-relay.toml"))).collect()
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, value) in constants.chain(settings(&read("config/fal-relay.toml"))) {
+        found.entry(name).or_default().insert(value);
+    }
+    found.into_iter().map(|(name, values)| (name, Vec::from_iter(values).join(" and "))).collect()
 }
 
 /// The constants that are numbers or times, with their values in people's units.
@@ -145,8 +180,8 @@ fn in_units(value: &[&str]) -> String {
         [number, "*", "1024"] => format!("{number} KiB"),
         [number, "*", "1024", "*", "1024"] => format!("{number} MiB"),
         ["std", "::", "time", "::", rest @ ..] => in_units(rest),
-        ["Duration", "::", "from_secs", "(", number, ")"] => format!("{number} s"),
-        ["Duration", "::", "from_millis", "(", number, ")"] => format!("{number} ms"),
+        ["Duration", "::", "from_secs", "(", number, ")"] => format!("{} s", in_units(&[number])),
+        ["Duration", "::", "from_millis", "(", number, ")"] => format!("{} ms", in_units(&[number])),
         [rest @ .., "as", _] => in_units(rest),
         others => others.join(" "),
     }

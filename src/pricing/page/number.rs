@@ -113,6 +113,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn invariant_7_a_price_has_a_longest_form() {
+        let one = |len: usize| format!("{}1", "0".repeat(len - 1));
+        assert_eq!(unit_price(&one(MAX_LEN)).map(|price| price.to_string()), Ok("1".to_owned()));
+        assert_eq!(unit_price(&one(MAX_LEN + 1)), Err(MoneyError::NotANumber));
+        for text in ["1e999999999", "1e-999999999"] {
+            let most = MAX_LEN + MAX_EXPONENT as usize;
+            assert!(without_exponent(text).is_ok_and(|plain| plain.len() <= most), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "\\PC{0,80}", number in "-?[0-9]{0,40}(\\.[0-9]{0,40})?([eE][+-]?[0-9]{0,12})?") {

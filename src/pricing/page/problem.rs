@@ -5,7 +5,7 @@ use std::fmt;
 use crate::money::MoneyError;
 
 /// The most characters of somebody else's text that are shown.
-const MAX_SHOWN_CHARS: usize = 80;
+pub(super) const MAX_SHOWN_CHARS: usize = 80;
 
 /// Why nothing of a page can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

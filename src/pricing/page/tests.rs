@@ -113,9 +113,22 @@ fn what_is_no_page_is_refused() {
     assert_eq!(error(r#"{"prices":[],"has_more":true}"#), PageError::Cursor);
     assert_eq!(error(r#"{"prices":[],"has_more":true,"next_cursor":""}"#), PageError::Cursor);
     assert_eq!(error(r#"{"prices":[],"has_more":1,"next_cursor":"a"}"#), PageError::Cursor);
-    let many = format!(r#"{{"prices":[{}0]}}"#, "0,".repeat(MAX_ENTRIES));
-    assert_eq!(error(&many), PageError::TooMany(MAX_ENTRIES));
     assert_eq!(read_prices(br#"{"prices":[],"next_cursor":"a"}"#).unwrap().next_cursor.as_deref(), Some("a"));
+}
+
+#[test]
+fn invariant_7_a_page_has_a_largest_size_and_its_texts_a_longest() {
+    let page = |entries: usize| format!(r#"{{"prices":[{}0]}}"#, "0,".repeat(entries - 1));
+    assert_eq!(read_prices(page(MAX_ENTRIES).as_bytes()).unwrap().problems.len(), MAX_ENTRIES);
+    let error = |body: &str| read_prices(body.as_bytes()).unwrap_err();
+    assert_eq!(error(&page(MAX_ENTRIES + 1)), PageError::TooMany(MAX_ENTRIES));
+    let long = "a".repeat(MAX_TEXT_BYTES + 1);
+    assert_eq!(error(&format!(r#"{{"prices":[],"next_cursor":"{long}"}}"#)), PageError::Cursor);
+    let entry =
+        |id: &str| format!(r#"{{"endpoint_id":"{id}","unit_price":1,"unit":"image","currency":"USD"}}"#);
+    let page = prices(&[entry(&long), entry(&long[1..])].join(","));
+    assert_eq!(page.entries.keys().map(|id| id.len()).collect::<Vec<_>>(), [MAX_TEXT_BYTES]);
+    assert_eq!(page.problems[0].endpoint.as_deref(), Some(&long[..problem::MAX_SHOWN_CHARS]));
 }
 
 proptest! {

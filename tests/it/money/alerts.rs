@@ -1,10 +1,17 @@
 //! A tenant is told that a budget is nearly spent: once in a window, at its own address, and to nobody's harm.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use fal_relay::alerts::Alerts;
+use fal_relay::clock::{Clock, Timestamp};
 use fal_relay::period::Period;
 use fal_relay::store::Budget;
 
 use super::{DOLLAR, till};
-use crate::support::{Fal, Made, Office, Relay, Seen, Step, Wish, budget, json, post, reply, until};
+use crate::support::{
+    Fal, LeapingClock, Made, Office, Relay, Seen, Step, Wish, budget, json, post, reply, until,
+};
 
 /// A tenant with ten dollars a day, who is told at `soft_percent`.
 async fn tenant(office: &Office, name: &str, receiver: &Fal, soft_percent: u8) -> Made {
@@ -103,4 +110,33 @@ async fn a_receiver_that_hangs_keeps_nobody_waiting() {
     assert_eq!((spend(&slow).await, spend(&quick).await), (200, 200));
     until(|| well.seen().len() == 1).await;
     assert_eq!(hangs.left(), 0, "the other alert waited for the one that hangs");
+}
+
+/// So many alerts are raised at once for a receiver that answers like this, and each is sent or given up. Returns how often
+/// it was asked, and how long was waited between tries, in all.
+async fn raised(count: usize, step: fn(&Seen) -> Step) -> (usize, Duration) {
+    let (receiver, clock) = (Fal::start(step).await, LeapingClock::at(Timestamp::default()));
+    let (alerts, sending) = Alerts::new(Arc::new(clock.clone())).unwrap();
+    for _ in 0..count {
+        alerts.raise(&receiver.base(), serde_json::json!({}));
+    }
+    drop(alerts);
+    sending.run().await;
+    (receiver.seen().len(), clock.elapsed())
+}
+
+#[tokio::test]
+async fn invariant_7_alerts_wait_in_a_bounded_queue_and_are_tried_a_few_times() {
+    let (asked, waited) = raised(300, |_: &Seen| json("500 Oops", "{}")).await;
+    assert_eq!((asked, waited), (256 * 4, 256 * Duration::from_secs(2 + 4 + 8)), "256 of them wait");
+}
+
+/// Time is tokio's own and stands still until nothing else is left to do.
+#[tokio::test(start_paused = true)]
+async fn invariant_7_receivers_that_hang_are_given_up_a_few_at_once() {
+    let start = tokio::time::Instant::now();
+    let (asked, _) = raised(17, |_: &Seen| Step::Hang).await;
+    assert_eq!(asked, 17 * 4);
+    // Sixteen at once, then the last one: four tries of ten seconds each.
+    assert_eq!(start.elapsed().as_secs(), 2 * 4 * 10);
 }

@@ -1,12 +1,19 @@
 //! Jobs to which nobody comes back: followed to their end by the relay itself, and settled (invariants 5 and 11).
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use fal_relay::store::CallState;
+use fal_relay::ids::{AccountName, LeaseId, RequestId};
+use fal_relay::money::Multiplier;
+use fal_relay::store::{CallKind, CallState, Ledger, NewCall, SentCall, Terms};
 use futures_util::future::join_all;
+use tokio::sync::mpsc;
 
 use super::{DOLLAR, bill, paid, read, submit, till};
-use crate::support::{Fal, Office, Relay, Seen, Step, json, reply, submit_reply, until};
+use crate::support::{
+    Fal, Made, Office, Relay, Seen, Step, Wish, json, now, reply, submit_reply, until, usd,
+};
 
 const SOON: (&str, &str) = ("FAL_RELAY_RELAY__WATCH_AFTER_SECONDS", "1");
 
@@ -85,6 +92,61 @@ async fn a_restart_finds_all_that_is_open_and_looks_at_once() {
     office.closed(jobs.len()).await;
     office.balance().await;
     assert_eq!(paid(&fal).len(), jobs.len(), "a job was sent again");
+}
+
+/// Writes a job down that fal took.
+async fn open_job(office: &Office, made: &Made, number: usize) {
+    let call = NewCall {
+        tenant_id: made.tenant_id(),
+        key_id: made.record.id,
+        account: AccountName::new("default"),
+        endpoint: "a/b".into(),
+        kind: CallKind::Queue,
+        lease: LeaseId(number as i64),
+        tags: None,
+        terms: Terms { unit_price: None, unit: None, multiplier: Multiplier::ONE, price_version: None },
+        hold: usd("1"),
+        hold_basis: "ceiling",
+        windows: Vec::new(),
+        held_at: now(),
+    };
+    let id = office.store.hold(call).await.unwrap().id;
+    let sent = SentCall {
+        request_id: RequestId::parse(&format!("job-{number}")).unwrap(),
+        app_base: "a/b".into(),
+        body_sha256: None,
+        body_bytes: 2,
+        sent_at: now(),
+    };
+    office.store.sent(id, sent).await.unwrap();
+}
+
+#[tokio::test]
+async fn invariant_7_open_jobs_are_read_in_parts_and_looked_at_a_few_at_once() {
+    let held: Arc<Mutex<Vec<Option<mpsc::UnboundedSender<Vec<u8>>>>>> = Arc::default();
+    let first = held.clone();
+    let fal = Fal::start(move |_: &Seen| {
+        let mut first = first.lock().unwrap();
+        if first.len() < 16 {
+            let (sender, answer) = mpsc::unbounded_channel();
+            first.push(Some(sender));
+            return Step::Follow(answer);
+        }
+        json("200 OK", r#"{"status":"IN_PROGRESS"}"#)
+    })
+    .await;
+    let relay = Relay::with(&fal.base(), &[DOLLAR, ("FAL_RELAY_RELAY__WATCH_AFTER_SECONDS", "3600")]);
+    let office = Office::of(&relay);
+    let made = office.make(Wish::of("acme")).await;
+    join_all((0..1_050).map(|number| open_job(&office, &made, number))).await;
+    let _relay = relay.restart();
+    until(|| fal.seen().len() >= 16).await;
+    assert_eq!(fal.seen().len(), 16, "more wait until one of these is answered");
+    for answer in held.lock().unwrap().iter_mut().filter_map(Option::take) {
+        answer.send(reply("200 OK", &[], br#"{"status":"IN_PROGRESS"}"#)).unwrap();
+    }
+    let asked = || fal.seen().into_iter().map(|seen| seen.target).collect::<HashSet<_>>().len();
+    until(|| asked() == 1_050).await;
 }
 
 #[tokio::test]

@@ -304,7 +304,7 @@ pub(super) async fn usage_is_told_apart(store: &dyn Store) {
     assert_eq!((all.charge.nanos(), all.calls, all.unpriced), (sum, settled, unpriced.count() as u64));
 }
 
-pub(super) async fn what_was_billed_lately_is_remembered(store: &dyn Store) {
+pub(super) async fn invariant_7_of_what_was_billed_lately_so_many_calls_are_read(store: &dyn Store) {
     let (_, key) = make_key(store, "history", 340).await;
     for (units, status) in [("1", 200), ("2.5", 200), ("NaN", 200), ("7", 422), ("3", 200)] {
         let mut end = paid("1", "1");

@@ -55,7 +55,7 @@ async fn story(backend: &dyn Backend) {
     books::later_truth_is_an_adjustment(&*store).await;
     books::a_released_call_may_be_billed_after_all(&*store).await;
     books::usage_is_told_apart(&*store).await;
-    books::what_was_billed_lately_is_remembered(&*store).await;
+    books::invariant_7_of_what_was_billed_lately_so_many_calls_are_read(&*store).await;
     prices::a_price_list_has_versions(&*store).await;
     prices::own_prices_come_and_go(&*store).await;
     store.ping().await.unwrap();
