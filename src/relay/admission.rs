@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
 use crate::limits::{Admission, Ask, Standing};
-use crate::pricing::{Quote, QuoteError, SAMPLE_BYTES, Sample};
+use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample};
 use crate::store::{CallKind, NewCall, Spent, Terms};
 use crate::upstream::{Beginning, RequestBody};
 
@@ -84,7 +84,7 @@ impl Relay {
         body: &mut RequestBody,
     ) -> Result<Admitted, Refusal> {
         let Wanted { caller, account, kind, tags, .. } = wanted;
-        let quote = self.quote(caller, &endpoint, body).await?;
+        let (quote, version) = self.quote(caller, &endpoint, body).await?;
         let now = self.shared.clock.now();
         let call = NewCall {
             tenant_id: caller.tenant_id(),
@@ -96,12 +96,12 @@ impl Relay {
             tags,
             hold: quote.hold,
             hold_basis: quote.basis.as_str(),
-            terms: self.terms(caller, quote),
+            terms: terms(caller, quote.price, version),
             windows: caller.windows(now),
             held_at: now,
         };
         let (admitted, told) = self.ledger.hold(call).await?;
-        told.into_iter().for_each(|spent| self.tell(caller, spent));
+        told.iter().for_each(|spent| self.tell(caller, spent));
         Ok(admitted)
     }
 
@@ -111,7 +111,7 @@ impl Relay {
         caller: &Caller,
         endpoint: &Arc<str>,
         body: &mut RequestBody,
-    ) -> Result<Quote, Refusal> {
+    ) -> Result<(Quote, u64), Refusal> {
         let beginning = match self.shared.prices.needs_body(endpoint) {
             true => body.peek(SAMPLE_BYTES).await.map_err(|end| self.broken(end))?,
             false => Beginning { bytes: bytes::Bytes::new(), whole: false },
@@ -119,13 +119,13 @@ impl Relay {
         let sample = Sample { body: &beginning.bytes, whole: beginning.whole };
         let multiplier = caller.record().group.multiplier;
         let quote = self.shared.prices.quote(endpoint, multiplier, sample);
-        let quote = quote.map_err(|error| match error {
+        let (quote, version) = quote.map_err(|error| match error {
             QuoteError::PriceUnknown => Refusal::PriceUnknown(endpoint.clone()),
             QuoteError::TooLarge(_) => Refusal::Malformed("The request asks for more than can ever be paid."),
         })?;
         match caller.rules().max_request() {
             Some(limit) if quote.hold > limit => Err(Refusal::TooDear { estimate: quote.hold, limit }),
-            _ => Ok(quote),
+            _ => Ok((quote, version)),
         }
     }
 
@@ -133,22 +133,8 @@ impl Relay {
         Refusal::of_body(end, self.shared.settings.max_body_bytes)
     }
 
-    fn terms(&self, caller: &Caller, quote: Quote) -> Terms {
-        let multiplier = caller.record().group.multiplier;
-        let version = i64::try_from(self.shared.prices.book().version()).ok();
-        match quote.price {
-            Some(price) => Terms {
-                unit_price: Some(price.unit_price),
-                unit: Some(price.unit),
-                multiplier,
-                price_version: version,
-            },
-            None => Terms { unit_price: None, unit: None, multiplier, price_version: version },
-        }
-    }
-
     /// Says that a budget is nearly spent: in the log, and to the tenant's own address for alerts.
-    fn tell(&self, caller: &Caller, spent: Spent) {
+    fn tell(&self, caller: &Caller, spent: &Spent) {
         tracing::warn!(
             tenant = %caller.tenant(),
             key_id = spent.payer.key_id.map(|id| id.0),
@@ -158,9 +144,16 @@ impl Relay {
             "a budget is nearly spent"
         );
         if let Some(url) = &caller.record().tenant.alert_url {
-            self.shared.alerts.raise(url, alert(caller, &spent));
+            self.shared.alerts.raise(url, alert(caller, spent));
         }
     }
+}
+
+/// The price of a call as it stays until the call's end.
+fn terms(caller: &Caller, price: Option<Price>, version: u64) -> Terms {
+    let (unit_price, unit) = price.map(|price| (price.unit_price, price.unit)).unzip();
+    let multiplier = caller.record().group.multiplier;
+    Terms { unit_price, unit, multiplier, price_version: i64::try_from(version).ok() }
 }
 
 /// What a tenant's address for alerts is told of a budget.

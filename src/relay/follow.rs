@@ -84,7 +84,7 @@ impl Relay {
         if is_final
             && job.first_end()
             && let Some(Cost { charge, basis, .. }) =
-                self.ledger.settle(Row::from(&job.call), status.as_u16(), units)
+                self.ledger.settle(&Row::from(&job.call), status.as_u16(), units)
         {
             job.cost_is((charge, basis));
         }

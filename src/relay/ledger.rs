@@ -1,5 +1,5 @@
 //! The ledger's side of a call: nothing that fal may bill leaves without an [`Admitted`], and every `Admitted` ends in
-//! exactly one verdict. One that is dropped, because its task was, ends as unknown.
+//! exactly one verdict. One that is dropped, because its task was, ends as unknown, or is released when nothing had left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,8 @@ impl From<&OwnedCall> for Row {
 /// Proof that a billable call is written down and its money held (invariants 2 and 4).
 pub(super) struct Admitted {
     row: Row,
+    /// Whether anything may have left.
+    begun: bool,
     ledger: Option<Ledger>,
 }
 
@@ -82,15 +84,15 @@ impl Ledger {
         let (lease, endpoint, terms) = (call.lease, call.endpoint.clone(), call.terms.clone());
         let HeldCall { id, told } = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
         let row = Row { id, lease, endpoint, terms };
-        Ok((Admitted { row, ledger: Some(self.clone()) }, told))
+        Ok((Admitted { row, begun: false, ledger: Some(self.clone()) }, told))
     }
 
     /// Closes the row of a call whose final answer has been seen; tells what it costs.
-    pub(super) fn settle(&self, row: Row, status: u16, billable_units: Option<String>) -> Option<Cost> {
+    pub(super) fn settle(&self, row: &Row, status: u16, billable_units: Option<String>) -> Option<Cost> {
         let settled_at = self.clock.now();
-        let cost = self.prices.cost(&row, status, billable_units.as_deref());
+        let cost = self.prices.cost(row, status, billable_units.as_deref());
         let settlement = Settlement { status, billable_units, cost, settled_at };
-        self.write(LedgerVerb::Settle, &row, move |store, id| store.settle(id, settlement.clone()));
+        self.write(LedgerVerb::Settle, row, move |store, id| store.settle(id, settlement.clone()));
         cost
     }
 
@@ -158,6 +160,11 @@ impl Admitted {
         &self.row
     }
 
+    /// Its first byte is about to leave.
+    pub(super) fn begins(&mut self) {
+        self.begun = true;
+    }
+
     /// fal took the call and gave it an id; when this has answered, that is on the disk. If it cannot be written, the
     /// call ends as unknown.
     pub(super) async fn sent(mut self, sent: SentCall) -> Result<(), StoreError> {
@@ -171,7 +178,7 @@ impl Admitted {
 
     /// The call ended with this answer; tells what it costs.
     pub(super) fn settle(mut self, status: u16, billable_units: Option<String>) -> Option<Cost> {
-        self.ledger.take()?.settle(self.row.clone(), status, billable_units)
+        self.ledger.take()?.settle(&self.row, status, billable_units)
     }
 
     /// Nothing can have been billed.
@@ -184,10 +191,13 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        if let Some(ledger) = self.ledger.take() {
+        let Some(ledger) = self.ledger.take() else { return };
+        if self.begun {
             let at = ledger.clock.now();
             ledger.counts.outcome_unknown();
             ledger.write(LedgerVerb::Lose, &self.row, move |store, id| store.lose(id, at));
+        } else {
+            ledger.release(&self.row, None, "not_sent");
         }
     }
 }

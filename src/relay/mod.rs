@@ -129,7 +129,9 @@ impl Relay {
     }
 
     /// Marks a call on fal's bill as this relay's: by the tag, a call is found there of which nothing else is known.
-    fn mark(&self, outgoing: &mut Outgoing, admitted: &Admitted) {
+    /// From here on it may arrive there.
+    fn mark(&self, outgoing: &mut Outgoing, admitted: &mut Admitted) {
+        admitted.begins();
         if let Some(tag) = relay_tag(&self.shared.instance, admitted.row().id) {
             outgoing.headers.insert(X_FAL_TAGS, tag);
         }

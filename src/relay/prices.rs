@@ -87,14 +87,16 @@ impl Prices {
         pricing::needs_body(&self.book.load(), endpoint)
     }
 
-    /// What a call may cost.
+    /// What a call may cost, and by which version of the list.
     pub(super) fn quote(
         &self,
         endpoint: &str,
         multiplier: Multiplier,
         sample: Sample<'_>,
-    ) -> Result<Quote, QuoteError> {
-        pricing::quote(&self.book.load(), &self.history, self.settings.policy, multiplier, endpoint, sample)
+    ) -> Result<(Quote, u64), QuoteError> {
+        let book = self.book.load();
+        let quote = pricing::quote(&book, &self.history, self.settings.policy, multiplier, endpoint, sample)?;
+        Ok((quote, book.version()))
     }
 
     /// What a call cost; `None` when that is not known.
@@ -132,9 +134,11 @@ fn book(settings: &Pricing, list: PriceList) -> PriceBook {
         .prices
         .into_iter()
         .map(|price| (price.endpoint, Price { unit_price: price.unit_price, unit: price.unit }));
-    let (version, synced_at) = (u64::try_from(list.version).unwrap_or(0), list.synced_at);
-    let book = PriceBook::new(overrides.collect());
-    book.synced(version, synced_at.map_or(0, |at| at.as_micros()), prices.collect())
+    let (version, book) = (u64::try_from(list.version).unwrap_or(0), PriceBook::new(overrides.collect()));
+    match list.synced_at {
+        Some(at) => book.synced(version, at.as_micros(), prices.collect()),
+        None => book,
+    }
 }
 
 fn override_of(stored: &PriceOverride) -> Option<(Glob, Price)> {

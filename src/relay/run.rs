@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Answer, Caller, Inbound, Relay, Target, billable_units, tell_cost, tell_standing, with_query};
 use crate::fal::{AcceptEncoding, Endpoint, tags};
+use crate::ids::AccountName;
 use crate::store::{CallKind, Cost};
 use crate::upstream::{Account, Host, Outgoing, ResponseBody};
 
@@ -25,6 +26,31 @@ impl Relay {
         self.check_length(&inbound.headers)?;
         self.check_host(Host::Run)?;
         let account = self.shared.accounts.next()?;
+        let (relay, caller, endpoint) = (self.clone(), caller.clone(), endpoint.clone());
+        let name = account.name.clone();
+        // Apart from its client, whose leaving in between must not lose the row and the place.
+        let begun =
+            self.tasks.spawn(async move { relay.begin_run(&caller, &endpoint, &name, kind, inbound).await });
+        let (mut outgoing, admittance) =
+            begun.await.map_err(|error| Refusal::Internal(error.to_string()))??;
+        let Admittance { mut admitted, standing } = admittance;
+        self.mark(&mut outgoing, &mut admitted);
+        let mut reply = self.answer_run(account, admitted, outgoing, notes).await?;
+        if let Some(standing) = standing {
+            tell_standing(reply.headers_mut(), standing);
+        }
+        Ok(reply)
+    }
+
+    /// Everything before the first byte leaves.
+    async fn begin_run(
+        &self,
+        caller: &Caller,
+        endpoint: &Endpoint,
+        account: &AccountName,
+        kind: CallKind,
+        inbound: Inbound,
+    ) -> Result<(Outgoing, Admittance), Refusal> {
         let tags = tags(&inbound.headers);
         let suffix = if kind == CallKind::Stream { "/stream" } else { "" };
         let to = Target {
@@ -34,14 +60,9 @@ impl Relay {
             accept_encoding: AcceptEncoding::AsSent,
         };
         let mut outgoing = self.outgoing(to, inbound);
-        let wanted = Wanted { caller, account: &account.name, endpoint, kind, tags };
-        let Admittance { admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
-        self.mark(&mut outgoing, &admitted);
-        let mut reply = self.answer_run(account, admitted, outgoing, notes).await?;
-        if let Some(standing) = standing {
-            tell_standing(reply.headers_mut(), standing);
-        }
-        Ok(reply)
+        let wanted = Wanted { caller, account, endpoint, kind, tags };
+        let admittance = self.admit(wanted, &mut outgoing.body).await?;
+        Ok((outgoing, admittance))
     }
 
     async fn answer_run(

@@ -56,8 +56,8 @@ impl Relay {
         };
         let mut outgoing = self.outgoing(to, inbound);
         let wanted = Wanted { caller, account: &account.name, endpoint, kind: CallKind::Queue, tags };
-        let Admittance { admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
-        self.mark(&mut outgoing, &admitted);
+        let Admittance { mut admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
+        self.mark(&mut outgoing, &mut admitted);
         let progress = outgoing.body.progress();
         match self.forward(account, outgoing, notes).await {
             Ok(Answer::Tenant(response)) if response.status().is_success() => {

@@ -81,11 +81,11 @@ impl Relay {
         let row = Row::from(&call);
         match look {
             Look::Ended(status, units) => {
-                self.ledger.settle(row, status.as_u16(), units);
+                self.ledger.settle(&row, status.as_u16(), units);
             }
             Look::Gone => {
                 tracing::warn!(call_id = %call.id, "fal has forgotten a job before its result was seen; its cost is not known");
-                self.ledger.settle(row, StatusCode::NOT_FOUND.as_u16(), None);
+                self.ledger.settle(&row, StatusCode::NOT_FOUND.as_u16(), None);
             }
             Look::Later => self.keep_place(&call).await,
         }

@@ -1,8 +1,10 @@
 //! Rates and jobs in flight.
 
+use fal_relay::store::CallState;
 use serde_json::json;
 
 use super::{DOLLAR, cancel, class, paid, read, submit, till};
+use crate::metrics::fetch;
 use crate::support::{Answer, Office, Relay, Wish, get, pause, post};
 
 /// Sends until it is refused, and says how often it was let in.
@@ -159,4 +161,59 @@ async fn invariant_9_jobs_in_flight_are_counted_again_after_a_restart() {
         pause().await;
     }
     check_refusal(&relay.client().send(post("/a/b", &key, "{}")).await, "tenant", "jobs", 2);
+}
+
+/// Calls until it is answered so; calls that are let in end at once.
+async fn until_status(relay: &Relay, key: &str, status: u16) {
+    while relay.client().send(post("/run/a/b", key, r#"{"units":"1"}"#)).await.status != status {
+        pause().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_who_leaves_before_its_body_is_there_leaves_no_place_behind() {
+    let fal = till().await;
+    let prices = ("FAL_RELAY_PRICING__OVERRIDES", "a/** = 1 images");
+    let relay = Relay::with(&fal.base(), &[prices]);
+    let office = Office::of(&relay);
+    let key = office.make(Wish { rules: json!({"jobs_in_flight": 1}), ..Wish::of("acme") }).await.key;
+    for path in ["/a/b", "/run/a/b", "/run/a/b/stream"] {
+        let whole = post(path, &key, r#"{"prompt":"a cat"}"#);
+        let mut socket = relay.client().connect().await;
+        // The body is looked at for its price, so the call waits for it with its place taken.
+        tokio::io::AsyncWriteExt::write_all(&mut socket, &whole[..whole.len() - 4]).await.unwrap();
+        until_status(&relay, &key, 429).await;
+        drop(socket);
+        until_status(&relay, &key, 200).await;
+    }
+    office.rows_when(|rows| rows.iter().all(|row| row.state.is_closed())).await;
+    office.balance().await;
+}
+
+#[tokio::test]
+async fn a_client_who_leaves_while_its_row_is_written_leaves_no_money_held() {
+    let fal = till().await;
+    let relay = Relay::with(&fal.base(), &[DOLLAR]);
+    let office = Office::of(&relay);
+    for (number, path) in ["/run/a/b", "/run/a/b/stream"].into_iter().enumerate() {
+        let disk = relay.store();
+        disk.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut socket = relay.client().connect().await;
+        tokio::io::AsyncWriteExt::write_all(&mut socket, &post(path, &relay.key, "{}")).await.unwrap();
+        while fetch(&relay, "fal_relay_ledger_writes_waiting").await < 1.0 {
+            pause().await;
+        }
+        drop(socket);
+        while fetch(&relay, "fal_relay_calls_in_flight").await > 0.0 {
+            pause().await;
+        }
+        disk.execute_batch("COMMIT").unwrap();
+        let rows = office.closed(number + 1).await;
+        assert_eq!(
+            (rows[number].state, rows[number].reason.as_deref()),
+            (CallState::Released, Some("not_sent"))
+        );
+    }
+    assert_eq!(paid(&fal).len(), 0);
+    office.balance().await;
 }
