@@ -4,11 +4,17 @@
 //! and digits, so that a double click selects it, secret scanners know it, and a mistyped one is refused before
 //! anything is looked up. It is shown once; from then on only its SHA-256 is known.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde::Serialize;
 
 use crate::random::{NoRandomness, Random};
 use crate::secret::Secret;
+
+/// What all of the relay's own keys begin with.
+const OWN_PREFIX: &str = "fr_";
+
+/// What other gateways write in front of their keys.
+const FOREIGN_PREFIX: &str = "sk-";
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -63,6 +69,17 @@ impl KeyKind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyDigest(pub [u8; 32]);
 
+impl KeyDigest {
+    /// The digest by which the store knows the key that a caller presents: one of the relay's own, or any text that could
+    /// have been imported. `None` for what can be neither, which need not be looked up.
+    pub fn of_presented(text: &str) -> Option<Self> {
+        match text.starts_with(OWN_PREFIX) {
+            true => ApiKey::parse(text).map(|key| key.digest()),
+            false => ForeignKey::parse(text).map(|key| key.digest()),
+        }
+    }
+}
+
 impl std::fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeyDigest(..)")
@@ -108,7 +125,7 @@ impl ApiKey {
     /// Its digest, by which the store knows it: the SHA-256 of what follows `fr_`. Without those three letters, which
     /// all keys share, it is one block to hash and not two, at each call.
     pub fn digest(&self) -> KeyDigest {
-        let told_apart = self.expose().strip_prefix("fr_").unwrap_or(self.expose());
+        let told_apart = self.expose().strip_prefix(OWN_PREFIX).unwrap_or(self.expose());
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, told_apart.as_bytes()).as_ref());
         KeyDigest(bytes)
@@ -126,6 +143,51 @@ impl ApiKey {
 }
 
 impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("****")
+    }
+}
+
+/// A key that another gateway has drawn and that goes on working here. Only its digest is kept.
+///
+/// Those gateways hand their keys out with `sk-` in front and keep them without, so both forms are the same key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ForeignKey(Secret);
+
+impl ForeignKey {
+    /// The shortest key, without `sk-`: whatever is shorter could be guessed.
+    pub const MIN_LEN: usize = 16;
+    /// The longest key, without `sk-`.
+    pub const MAX_LEN: usize = 256;
+
+    /// Takes any text of visible ASCII characters that is long enough, and none that could be one of the relay's own keys.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bare = text.strip_prefix(FOREIGN_PREFIX).unwrap_or(text);
+        let sound = (Self::MIN_LEN..=Self::MAX_LEN).contains(&bare.len())
+            && bare.bytes().all(|b| b.is_ascii_graphic())
+            && !text.starts_with(OWN_PREFIX)
+            && !bare.starts_with(OWN_PREFIX);
+        sound.then(|| Self(Secret::new(bare)))
+    }
+
+    /// Its digest, by which the store knows it. With `sk-` in front, whether it was written or not, it is never that of one
+    /// of the relay's own keys.
+    pub fn digest(&self) -> KeyDigest {
+        let mut hash = Context::new(&SHA256);
+        hash.update(FOREIGN_PREFIX.as_bytes());
+        hash.update(self.0.expose().as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hash.finish().as_ref());
+        KeyDigest(bytes)
+    }
+
+    /// The last four characters, for lists.
+    pub fn last_four(&self) -> String {
+        self.0.last_four()
+    }
+}
+
+impl std::fmt::Debug for ForeignKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("****")
     }
@@ -205,6 +267,46 @@ mod tests {
         assert_eq!(
             hex::encode(key.digest().0),
             "03dbbd68c9ffececaa77f72b096ccd184f1227ad7a120b47195e4365c28cd8f2"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_foreign_key_is_one_with_and_without_its_prefix(bare in "[!-~]{16,256}") {
+            prop_assume!(!bare.starts_with("sk-") && !bare.starts_with("fr_"));
+            let key = ForeignKey::parse(&bare).unwrap();
+            let written = format!("sk-{bare}");
+            prop_assert_eq!(KeyDigest::of_presented(&written), Some(key.digest()));
+            prop_assert_eq!(KeyDigest::of_presented(&bare), Some(key.digest()));
+        }
+
+        #[test]
+        fn no_foreign_key_passes_for_one_of_our_own(key in any_key()) {
+            let ours = key.expose();
+            prop_assert_eq!(KeyDigest::of_presented(ours), Some(key.digest()));
+            prop_assert_eq!(ForeignKey::parse(ours), None);
+            prop_assert_eq!(ForeignKey::parse(&format!("sk-{ours}")), None);
+            let bare = ours.strip_prefix("fr_").unwrap();
+            prop_assert_ne!(KeyDigest::of_presented(bare), Some(key.digest()));
+            let mistyped = format!("{ours}0");
+            prop_assert_eq!(KeyDigest::of_presented(&mistyped), None);
+        }
+    }
+
+    #[test]
+    fn what_can_be_no_foreign_key_is_refused() {
+        let short = "x".repeat(ForeignKey::MIN_LEN - 1);
+        let long = "x".repeat(ForeignKey::MAX_LEN + 1);
+        for bad in ["", "sk-", &short, &format!("sk-{short}"), &long, "0123456789 abcdef", "0123456789abcdé"] {
+            assert_eq!(ForeignKey::parse(bad), None, "{bad}");
+            assert_eq!(KeyDigest::of_presented(bad), None, "{bad}");
+        }
+        let key = ForeignKey::parse("sk-0123456789abcdef").unwrap();
+        assert_eq!((format!("{key:?}"), key.last_four()), ("****".into(), "cdef".into()));
+        assert_eq!(
+            hex::encode(key.digest().0),
+            hex::encode(digest(&SHA256, b"sk-0123456789abcdef").as_ref()),
+            "the form is fixed, because keys live for years"
         );
     }
 

@@ -34,6 +34,9 @@ pub(super) fn print(welcome: &Welcome, sandbox: bool, out: &mut impl Write) -> i
             &format!("{} (clients of the https address must trust it)", absolute(ca_file).display()),
         )?;
     }
+    if let Some(token) = &welcome.first_token {
+        row(out, "admin key", &format!("{}   (shown once)", token.expose()))?;
+    }
     let flag = if sandbox { " --sandbox" } else { "" };
     let key = match &welcome.first_key {
         Some(key) => {

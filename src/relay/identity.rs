@@ -14,7 +14,7 @@ use quick_cache::sync::Cache;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::clock::Clock;
-use crate::key::{ApiKey, KeyDigest, KeyKind};
+use crate::key::{KeyDigest, KeyKind};
 use crate::metrics::{Memory, Worker};
 use crate::secret::Secret;
 use crate::store::Store;
@@ -91,8 +91,8 @@ impl Identities {
                 caller
             }
             None => {
-                let key = key_in(credentials).ok_or(Refusal::Unauthorized)?;
-                let caller = self.caller(key.digest(), generation, counts).await?;
+                let digest = digest_in(credentials).ok_or(Refusal::Unauthorized)?;
+                let caller = self.caller(digest, generation, counts).await?;
                 let caller = caller.ok_or(Refusal::Unauthorized)?;
                 last.keep(credentials, generation, &caller);
                 caller
@@ -135,9 +135,9 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     Ok(value.to_str().ok())
 }
 
-/// The key in these credentials, if it can be one.
-fn key_in(credentials: &str) -> Option<ApiKey> {
-    secret_part(credentials).and_then(ApiKey::parse)
+/// The digest of the key in these credentials, if it can be one.
+fn digest_in(credentials: &str) -> Option<KeyDigest> {
+    secret_part(credentials).and_then(KeyDigest::of_presented)
 }
 
 /// What follows the scheme `Bearer` or `Key`, in any case (RFC 9110, 11.1).

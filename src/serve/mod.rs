@@ -19,7 +19,7 @@ use bind::{Https, Sockets};
 pub use error::ServeError;
 use worker::Workers;
 
-use crate::admin::{Admin, KeyCreate};
+use crate::admin::{Admin, KeyCreate, KeyQuery, OperatorCreate};
 use crate::alerts::{self, Alerts};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
@@ -36,6 +36,9 @@ use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
 const FIRST_TENANT: &str = "default";
+
+/// The operator of the token that a first start makes.
+const FIRST_OPERATOR: &str = "owner";
 
 /// A house that is built and bound, and not yet open.
 pub struct House {
@@ -82,6 +85,8 @@ pub struct Welcome {
     pub ca_file: Option<PathBuf>,
     /// The key that this first start made. It is shown once.
     pub first_key: Option<ApiKey>,
+    /// The operator's token that this first start made. It is shown once.
+    pub first_token: Option<ApiKey>,
 }
 
 impl House {
@@ -108,8 +113,8 @@ impl House {
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
         let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
-        let first_key = first_key(store.clone(), clock.clone(), random, kind).await?;
-        let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first_key)?;
+        let first = first_keys(Admin::new(store.clone(), clock.clone(), random).with_kind(kind)).await?;
+        let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first)?;
         let roads: Arc<upstream::Shared> = Arc::default();
         let workers = Workers {
             http: sockets.http,
@@ -227,7 +232,7 @@ fn welcome(
     sockets: &Sockets,
     https: Option<&Https>,
     sandbox: Option<&sandbox::Running>,
-    first_key: Option<ApiKey>,
+    first: FirstKeys,
 ) -> Result<Welcome, ServeError> {
     Ok(Welcome {
         http: bind::address(&sockets.http)?,
@@ -235,7 +240,8 @@ fn welcome(
         admin: bind::address(&sockets.admin)?,
         sandbox: sandbox.map(|running| running.addr),
         ca_file: https.and_then(|https| https.ca_file.clone()),
-        first_key,
+        first_key: first.key,
+        first_token: first.token,
     })
 }
 
@@ -277,18 +283,34 @@ fn accounts(config: &Config) -> Result<Vec<Account>, ServeError> {
     config.accounts.iter().map(account).collect()
 }
 
-/// A store without keys is a first start: it gets one, so that the next command can be a call.
-async fn first_key(
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    random: Random,
-    kind: KeyKind,
-) -> Result<Option<ApiKey>, ServeError> {
-    if !store.keys(None, None, crate::ids::KeyId(0), 1).await?.is_empty() {
-        return Ok(None);
+/// What a first start makes: a tenant's key and an operator's token.
+#[derive(Default)]
+struct FirstKeys {
+    key: Option<ApiKey>,
+    token: Option<ApiKey>,
+}
+
+/// A store without keys is a first start: it gets one, so that the next command can be a call. A store without operators
+/// gets one, so that the next command can be one of the admin API.
+async fn first_keys(admin: Admin) -> Result<FirstKeys, ServeError> {
+    let admin = admin.by("first start", Role::Owner);
+    let mut first = FirstKeys::default();
+    if admin.keys(KeyQuery { limit: Some(1), ..KeyQuery::default() }).await?.items.is_empty() {
+        let create = KeyCreate {
+            tenant: FIRST_TENANT.into(),
+            name: Some("first start".into()),
+            ..KeyCreate::default()
+        };
+        first.key = ApiKey::parse(&admin.create_key(create).await?.key);
     }
-    let admin = Admin::new(store, clock, random).with_kind(kind).by("first start", Role::Owner);
-    let create =
-        KeyCreate { tenant: FIRST_TENANT.into(), name: Some("first start".into()), ..KeyCreate::default() };
-    Ok(ApiKey::parse(&admin.create_key(create).await?.key))
+    if admin.operators().await?.is_empty() {
+        let create = OperatorCreate {
+            name: FIRST_OPERATOR.into(),
+            role: Role::Owner,
+            expires_at: None,
+            expires_in: None,
+        };
+        first.token = ApiKey::parse(&admin.create_operator(create).await?.token);
+    }
+    Ok(first)
 }
