@@ -297,7 +297,8 @@ mod tests {
     fn what_can_be_no_foreign_key_is_refused() {
         let short = "x".repeat(ForeignKey::MIN_LEN - 1);
         let long = "x".repeat(ForeignKey::MAX_LEN + 1);
-        for bad in ["", "sk-", &short, &format!("sk-{short}"), &long, "0123456789 abcdef", "0123456789abcdé"] {
+        for bad in ["", "sk-", &short, &format!("sk-{short}"), &long, "0123456789 abcdef", "0123456789abcdé"]
+        {
             assert_eq!(ForeignKey::parse(bad), None, "{bad}");
             assert_eq!(KeyDigest::of_presented(bad), None, "{bad}");
         }

@@ -28,9 +28,11 @@ use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
+use crate::pricing::Price;
 use crate::random::Random;
 use crate::relay::{self, Shared};
-use crate::store::{Role, SqliteStore, Store};
+use crate::rules::Glob;
+use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
 
@@ -47,6 +49,7 @@ pub struct House {
     /// What is known of the roads to fal.
     pub roads: Arc<upstream::Shared>,
     config: Config,
+    admin: Admin,
     admin_listener: TcpListener,
     workers: Workers,
     store: Arc<dyn Store>,
@@ -113,7 +116,8 @@ impl House {
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
         let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
-        let first = first_keys(Admin::new(store.clone(), clock.clone(), random).with_kind(kind)).await?;
+        let admin = administration(&store, &clock, random, kind, &config);
+        let first = first_keys(&admin).await?;
         let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first)?;
         let roads: Arc<upstream::Shared> = Arc::default();
         let workers = Workers {
@@ -134,6 +138,7 @@ impl House {
             welcome,
             roads,
             config,
+            admin,
             admin_listener: TcpListener::from_std(sockets.admin).map_err(ServeError::Runtime)?,
             workers,
             store,
@@ -162,9 +167,12 @@ impl House {
             .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
         let close = CancellationToken::new();
         let admin = tokio::spawn(
-            axum::serve(self.admin_listener, admin_router(self.readiness.clone(), self.metrics.clone()))
-                .with_graceful_shutdown(close.clone().cancelled_owned())
-                .into_future(),
+            axum::serve(
+                self.admin_listener,
+                admin_router(self.readiness.clone(), self.metrics.clone(), self.admin),
+            )
+            .with_graceful_shutdown(close.clone().cancelled_owned())
+            .into_future(),
         );
         let working = self.workers.start(self.config.server.workers, &close)?;
         stop.cancelled().await;
@@ -283,6 +291,23 @@ fn accounts(config: &Config) -> Result<Vec<Account>, ServeError> {
     config.accounts.iter().map(account).collect()
 }
 
+/// The service behind the admin listener.
+fn administration(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    random: Random,
+    kind: KeyKind,
+    config: &Config,
+) -> Admin {
+    let own = |(pattern, price): &(Glob, Price)| PriceOverride {
+        pattern: pattern.to_string(),
+        unit_price: price.unit_price,
+        unit: price.unit.to_string(),
+    };
+    let own_prices = config.relay.pricing.overrides.iter().map(own).collect();
+    Admin::new(store.clone(), clock.clone(), random).with_kind(kind).with_own_prices(own_prices)
+}
+
 /// What a first start makes: a tenant's key and an operator's token.
 #[derive(Default)]
 struct FirstKeys {
@@ -292,7 +317,7 @@ struct FirstKeys {
 
 /// A store without keys is a first start: it gets one, so that the next command can be a call. A store without operators
 /// gets one, so that the next command can be one of the admin API.
-async fn first_keys(admin: Admin) -> Result<FirstKeys, ServeError> {
+async fn first_keys(admin: &Admin) -> Result<FirstKeys, ServeError> {
     let admin = admin.by("first start", Role::Owner);
     let mut first = FirstKeys::default();
     if admin.keys(KeyQuery { limit: Some(1), ..KeyQuery::default() }).await?.items.is_empty() {

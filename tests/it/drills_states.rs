@@ -61,10 +61,14 @@ async fn perform(store: &dyn Store, id: CallId, verb: Verb) -> bool {
             }
         }
         Verb::Settle => {
-            let end = Settlement { status: 200, billable_units: Some("1".into()), cost: None, settled_at: at(300) };
+            let end =
+                Settlement { status: 200, billable_units: Some("1".into()), cost: None, settled_at: at(300) };
             store.settle(id, end).await.unwrap()
         }
-        Verb::Release => store.release(id, Release { status: None, reason: "refused", released_at: at(300) }).await.unwrap(),
+        Verb::Release => store
+            .release(id, Release { status: None, reason: "refused", released_at: at(300) })
+            .await
+            .unwrap(),
         Verb::Lose => store.lose(id, at(300)).await.unwrap(),
         Verb::Start => store.lose_abandoned(at(1_000)).await.unwrap() > 0,
     }

@@ -59,7 +59,8 @@ impl Groups {
                     rules: Rules::default(),
                 }),
                 (Some(here), Some(there)) if here.multiplier != there => {
-                    let reason = format!("is {there} there and {} here; make them equal first", here.multiplier);
+                    let reason =
+                        format!("is {there} there and {} here; make them equal first", here.multiplier);
                     problems.push(EntryProblem::new(1, format!("groups.{name}"), reason));
                 }
                 (Some(_), _) => {}

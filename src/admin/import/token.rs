@@ -160,7 +160,10 @@ impl Fields<'_> {
         }
         ForeignKey::parse(text.trim()).ok_or_else(|| {
             let (min, max) = (ForeignKey::MIN_LEN, ForeignKey::MAX_LEN);
-            self.wrong("key", format!("must be {min} to {max} visible ASCII characters, with or without `sk-`"))
+            self.wrong(
+                "key",
+                format!("must be {min} to {max} visible ASCII characters, with or without `sk-`"),
+            )
         })
     }
 
@@ -217,7 +220,8 @@ impl Fields<'_> {
         let networks_field = if ips.is_empty() { "subnet" } else { "allow_ips" };
         Ok(Rules {
             allow: Globs::parse(&models).map_err(|error| self.wrong(field, error))?,
-            networks: List::parse(&[ips, subnets].concat()).map_err(|error| self.wrong(networks_field, error))?,
+            networks: List::parse(&[ips, subnets].concat())
+                .map_err(|error| self.wrong(networks_field, error))?,
             ..Rules::default()
         })
     }

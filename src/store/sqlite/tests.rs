@@ -13,8 +13,8 @@ use crate::key::{KeyDigest, KeyKind};
 use crate::money::{Multiplier, Usd};
 use crate::rules::Rules;
 use crate::store::{
-    Author, Books, CallFilter, CallKind, CallRecord, Directory, GroupRecord, HeldCall, Ledger, NewCall, NewKey, Settings,
-    Store, StoreError, Terms,
+    Author, Books, CallFilter, CallKind, CallRecord, Directory, GroupRecord, HeldCall, Ledger, NewCall,
+    NewKey, Settings, Store, StoreError, Terms,
 };
 
 use super::session::Session;
@@ -103,7 +103,10 @@ async fn a_verb_that_fails_does_not_spoil_its_batch() {
     let batches_before = bench.store.statistics().batches;
     let calls = [call.clone(), stranger, call];
     let held = bench.together(calls.map(|call| bench.store.hold(call)).into()).await;
-    assert!(matches!(held[..], [Ok(HeldCall { id: CallId(1), .. }), Err(StoreError::Backend(_)), Ok(_)]), "{held:?}");
+    assert!(
+        matches!(held[..], [Ok(HeldCall { id: CallId(1), .. }), Err(StoreError::Backend(_)), Ok(_)]),
+        "{held:?}"
+    );
     assert_eq!(bench.calls().await.len(), 2);
     assert_eq!(bench.store.statistics().batches - batches_before, 2, "the busy one and theirs");
 }

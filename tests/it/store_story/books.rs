@@ -10,8 +10,8 @@ use fal_relay::store::{
 };
 
 use super::{
-    all_calls, at, author, call_of, held, make_key, meter, of_tenant, paid, release, request_id, sent, settlement,
-    usd,
+    all_calls, at, author, call_of, held, make_key, meter, of_tenant, paid, release, request_id, sent,
+    settlement, usd,
 };
 
 const DAY: u64 = 86_400;
@@ -61,13 +61,17 @@ pub(super) async fn calls_are_found_by_what_is_known_of_them(store: &dyn Store) 
     assert_eq!(found(store, mixed).await, []);
     let stretch = CallFilter { from: Some(at(5 * DAY + 1)), until: Some(at(7 * DAY)), ..of(&key) };
     assert_eq!(found(store, stretch).await, [c]);
-    let everybody = CallFilter { from: Some(at(5 * DAY)), until: Some(at(7 * DAY + 1)), ..Default::default() };
+    let everybody =
+        CallFilter { from: Some(at(5 * DAY)), until: Some(at(7 * DAY + 1)), ..Default::default() };
     assert_eq!(found(store, everybody).await, [d, b, c, a]);
     let endpoint = CallFilter { endpoint: Some("fal-ai/b".into()), ..of(&key) };
     assert_eq!(found(store, endpoint).await, [b, c]);
     let by_id = |id| CallFilter { request_id: Some(request_id(id)), ..Default::default() };
     assert_eq!(found(store, by_id("sought-a")).await, [a]);
-    assert_eq!(found(store, CallFilter { tenant_id: Some(stranger.tenant.id), ..by_id("sought-a") }).await, []);
+    assert_eq!(
+        found(store, CallFilter { tenant_id: Some(stranger.tenant.id), ..by_id("sought-a") }).await,
+        []
+    );
     assert_eq!(found(store, by_id("nothing")).await, []);
     for (state, expected) in [(CallState::Sent, vec![a]), (CallState::Settled, vec![b, c])] {
         assert_eq!(found(store, CallFilter { state: Some(state), ..of(&key) }).await, expected);
@@ -136,21 +140,26 @@ pub(super) async fn later_truth_is_an_adjustment(store: &dyn Store) {
     assert_eq!((first.reason.as_str(), first.author.as_str()), ("because", "ada"));
     assert_eq!(sums().await, (0, 0));
     let row = store.call(id).await.unwrap().unwrap();
-    assert_eq!((row.cost_usd, row.cost_basis, row.hold_open), (Some(Delta::default()), Some(Basis::Billed), false));
+    assert_eq!(
+        (row.cost_usd, row.cost_basis, row.hold_open),
+        (Some(Delta::default()), Some(Basis::Billed), false)
+    );
     assert_eq!(store.adjust(truth(id, "0", "0"), author(301)).await.unwrap(), None, "it says so already");
 
     // Up and down again: every step is kept, nothing is edited.
     store.adjust(truth(id, "2", "3"), author(302)).await.unwrap().unwrap();
     let last = store.adjust(truth(id, "0.5", "0.75"), author(303)).await.unwrap().unwrap();
-    assert_eq!((last.cost_usd, last.charge_usd), (Delta::from_nanos(-1_500_000_000), Delta::from_nanos(-2_250_000_000)));
+    assert_eq!(
+        (last.cost_usd, last.charge_usd),
+        (Delta::from_nanos(-1_500_000_000), Delta::from_nanos(-2_250_000_000))
+    );
     assert_eq!(sums().await, (750_000_000, 0));
     let all = store.adjustments(id).await.unwrap();
     assert_eq!((all.len(), &all[0], &all[2]), (3, &first, &last));
     let row = store.call(id).await.unwrap().unwrap();
     assert_eq!((row.charge_usd, row.adjusted_usd), (Some(usd("0.75").into()), Some(usd("0.75").into())));
     assert_eq!((row.billable_units, row.settled_at), (None, Some(at(102))), "what was said then stays");
-    let known =
-        UsageRecord { unpriced: 0, cost: usd("0.5").into(), charge: usd("0.75").into(), ..unknown };
+    let known = UsageRecord { unpriced: 0, cost: usd("0.5").into(), charge: usd("0.75").into(), ..unknown };
     assert_eq!(day_of(store, &key, &[]).await, [known.clone()]);
     let tagged = UsageRecord { tag: Some("t=1".into()), ..known };
     assert_eq!(day_of(store, &key, &[Dimension::Tag]).await, [tagged]);
@@ -187,7 +196,14 @@ pub(super) async fn a_released_call_may_be_billed_after_all(store: &dyn Store) {
 }
 
 /// Settles a call of the `key` on a day, for cents.
-async fn spend(store: &dyn Store, key: &KeyRecord, endpoint: &str, tags: Option<&str>, day: u64, charge: Option<u32>) {
+async fn spend(
+    store: &dyn Store,
+    key: &KeyRecord,
+    endpoint: &str,
+    tags: Option<&str>,
+    day: u64,
+    charge: Option<u32>,
+) {
     let call = NewCall {
         endpoint: endpoint.into(),
         tags: tags.map(Into::into),
@@ -293,10 +309,8 @@ pub(super) async fn what_was_billed_lately_is_remembered(store: &dyn Store) {
         store.settle(id, end).await.unwrap();
     }
     let open = held(store, call_of(&key)).await;
-    let billed = |units| BilledUnits {
-        endpoint: "fal-ai/flux-1/dev".into(),
-        units: Units::parse(units).unwrap(),
-    };
+    let billed =
+        |units| BilledUnits { endpoint: "fal-ai/flux-1/dev".into(), units: Units::parse(units).unwrap() };
     assert_eq!(store.billed_units(5).await.unwrap(), [billed("3"), billed("2.5")], "of five calls");
     assert_eq!(store.billed_units(6).await.unwrap(), [billed("3"), billed("2.5"), billed("1")]);
     assert_eq!(store.billed_units(0).await.unwrap(), []);

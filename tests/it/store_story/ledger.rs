@@ -4,13 +4,11 @@ use fal_relay::ids::{AccountName, CallId, KeyId, LeaseId, TenantId};
 use fal_relay::money::{Multiplier, UnitPrice};
 use fal_relay::pricing::Basis;
 use fal_relay::store::{
-    CallFilter, CallKind, CallRecord, CallState, NewAdjustment, NewCall, OwnedCall, SentCall, Store, StoreError,
-    Terms,
+    CallFilter, CallKind, CallRecord, CallState, NewAdjustment, NewCall, OwnedCall, SentCall, Store,
+    StoreError, Terms,
 };
 
-use super::{
-    all_calls, at, author, call_of, held, make_key, release, request_id, sent, settlement, usd,
-};
+use super::{all_calls, at, author, call_of, held, make_key, release, request_id, sent, settlement, usd};
 
 pub(super) async fn rows_move_only_forward(store: &dyn Store) {
     let (_, key) = make_key(store, "ledger", 20).await;

@@ -102,8 +102,12 @@ impl Model {
             Step::Budget(key, period, limit, tokyo) => {
                 let payer = key.map_or(of_tenant(&self.keys[0]), |key| of_key(&self.keys[key]));
                 let zone = Zone::parse(if *tokyo { "Asia/Tokyo" } else { "UTC" }).unwrap();
-                let budget = limit
-                    .map(|limit| Budget { period: *period, limit_usd: cents(limit), soft_percent: 80, zone });
+                let budget = limit.map(|limit| Budget {
+                    period: *period,
+                    limit_usd: cents(limit),
+                    soft_percent: 80,
+                    zone,
+                });
                 store.set_budget(payer, *period, budget.clone(), author(self.now)).await.unwrap();
                 self.budgets.retain(|(other, old)| (*other, old.period) != (payer, *period));
                 self.budgets.extend(budget.map(|budget| (payer, budget)));
@@ -154,7 +158,8 @@ impl Model {
                 let end = text.map_or(settlement(200, None), |text| paid(&text, &text));
                 assert_eq!(store.settle(id, end).await.unwrap(), open, "closed once");
                 if open {
-                    (row.state, row.holding, row.known) = (CallState::Settled, charge.is_none(), charge.is_some());
+                    (row.state, row.holding, row.known) =
+                        (CallState::Settled, charge.is_none(), charge.is_some());
                     row.charge = charge.map_or(0, |charge| cents(charge).nanos());
                 }
             }

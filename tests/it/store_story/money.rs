@@ -6,8 +6,8 @@ use fal_relay::store::{Budget, NewAdjustment, Spent, Store, StoreError};
 use futures_util::future::join_all;
 
 use super::{
-    all_calls, at, author, budget, call_at, call_of, held, make_key, meter, of_key, of_tenant, paid, release, set,
-    settlement, usd,
+    all_calls, at, author, budget, call_at, call_of, held, make_key, meter, of_key, of_tenant, paid, release,
+    set, settlement, usd,
 };
 use crate::store_sqlite::Sqlite;
 use crate::store_story::Backend;
@@ -138,7 +138,10 @@ pub(super) async fn windows_open_when_their_time_comes(store: &dyn Store) {
     refused(store, call_at(store, &key, "1", NOW).await).await;
     // Midnight in Tokyo is three in the afternoon, UTC.
     let midnight = 20_000 * DAY + 15 * 3_600;
-    assert_eq!(refused(store, call_at(store, &key, "1", midnight - 1).await).await.resets_at, Some(at(midnight)));
+    assert_eq!(
+        refused(store, call_at(store, &key, "1", midnight - 1).await).await.resets_at,
+        Some(at(midnight))
+    );
     assert_eq!(meter(store, of_key(&key), Period::Day, midnight).await, None);
     let late = held(store, call_at(store, &key, "4", midnight).await).await;
     assert_eq!(meter(store, of_key(&key), Period::Day, midnight).await, Some((0, 4 * NANOS)));
@@ -181,7 +184,8 @@ pub(super) async fn a_meter_opened_late_has_what_its_window_had(store: &dyn Stor
             }
         }
     }
-    let rows: Vec<_> = all_calls(store).await.into_iter().filter(|row| row.tenant_id == key.tenant.id).collect();
+    let rows: Vec<_> =
+        all_calls(store).await.into_iter().filter(|row| row.tenant_id == key.tenant.id).collect();
     for zone in ["UTC", "Asia/Tokyo", "America/New_York", "Asia/Kathmandu", "Africa/Monrovia"] {
         for period in Period::ALL {
             for payer in [of_tenant(&key), of_key(&key)] {
@@ -190,7 +194,8 @@ pub(super) async fn a_meter_opened_late_has_what_its_window_had(store: &dyn Stor
                 set(store, payer, budget, NOW).await;
                 let mine = rows.iter().filter(|row| payer.key_id.is_none_or(|key| key == row.key_id));
                 let mine: Vec<_> = mine.filter(|row| window.contains(row.held_at)).collect();
-                let charge = |row: &&fal_relay::store::CallRecord| row.charge_usd.map_or(0, |charge| charge.nanos());
+                let charge =
+                    |row: &&fal_relay::store::CallRecord| row.charge_usd.map_or(0, |charge| charge.nanos());
                 let spent: i64 = mine.iter().map(charge).sum();
                 let open: i64 = mine.iter().filter(|row| row.hold_open).map(|row| row.hold_usd.nanos()).sum();
                 assert!(spent > 0 || open > 0, "{zone} {period}");
@@ -230,7 +235,8 @@ async fn seven_pass(store: std::sync::Arc<dyn Store>) {
     });
     let outcomes: Vec<_> = join_all(holds).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 7);
-    let over = |outcome: &&_| matches!(outcome, Err(StoreError::OverBudget(spent)) if spent.left == usd("0.99"));
+    let over =
+        |outcome: &&_| matches!(outcome, Err(StoreError::OverBudget(spent)) if spent.left == usd("0.99"));
     assert_eq!(outcomes.iter().filter(over).count(), 193, "{outcomes:?}");
     assert_eq!(meter(&*store, of_tenant(&key), Period::Month, NOW).await, Some((0, 7 * NANOS)));
     assert_eq!(all_calls(&*store).await.len(), 7);

@@ -75,5 +75,8 @@ pub(super) async fn own_prices_come_and_go(store: &dyn Store) {
     assert_eq!(store.prices().await.unwrap().overrides, [own("fal-ai/*", "2")]);
     let lines = store.audit(Some("price:fal-ai/*".into()), None, 10).await.unwrap();
     assert_eq!((lines.len(), lines[0].action.as_str()), (2, "price.override"));
-    assert_eq!(lines[0].old, Some(serde_json::json!({"pattern": "fal-ai/*", "unit_price": "1", "unit": "second"})));
+    assert_eq!(
+        lines[0].old,
+        Some(serde_json::json!({"pattern": "fal-ai/*", "unit_price": "1", "unit": "second"}))
+    );
 }
