@@ -123,11 +123,14 @@ fn take_reason(operation: &mut Value, schemas: &mut Map<String, Value>) {
     };
     let name = link.as_str().and_then(|link| link.rsplit('/').next()).unwrap_or_default().to_owned();
     let mut body = schemas.get(&name).cloned().unwrap_or_default();
+    let may_be_empty = body.get("required").is_none();
     body["properties"][REASON] =
         json!({"type": ["string", "null"], "description": "Why, for the audit log."});
     let name = format!("{name}Body");
     *link = Value::from(format!("#/components/schemas/{name}"));
     schemas.insert(name, body);
+    // A body in which nothing must stand need not be sent.
+    operation["requestBody"]["required"] = Value::Bool(!may_be_empty);
 }
 
 fn responses() -> Value {

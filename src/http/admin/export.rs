@@ -61,7 +61,7 @@ async fn export_jsonl(Reader(actor): Reader, Asked(query): Asked<ExportQuery>) -
 /// The first page is read before the answer begins, so that what is wrong with the question is said in its status. When a
 /// later one cannot be read, the answer breaks off, which no reader takes for its end.
 async fn export(actor: Actor, query: ExportQuery, format: Format) -> Result<Response, AdminError> {
-    let first = actor.export_page(&query, CallId(query.after.unwrap_or(0))).await?;
+    let first = actor.export_page(&query, query.begins()?).await?;
     let head = Bytes::from((format.head)());
     let begin = Some((actor, query, first));
     let pages = stream::try_unfold(begin, move |state| async move {

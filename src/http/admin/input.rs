@@ -1,6 +1,7 @@
 //! What a request brings: numbers in its path, its query and its body, each refused by the name of the field that is wrong.
 
 use axum::body::to_bytes;
+use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use http::request::Parts;
@@ -27,9 +28,21 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Admin> for At<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Problem> {
-        let wrong = |error: PathRejection| Problem::field("path", format!("is wrong: {}", error.body_text()));
-        let Path(at) = Path::from_request_parts(parts, admin).await.map_err(wrong)?;
+        let Path(at) = Path::from_request_parts(parts, admin).await.map_err(|error| not_at(&error))?;
         Ok(Self(at))
+    }
+}
+
+/// Every path of the API that has words in it begins with a number.
+fn not_at(error: &PathRejection) -> Problem {
+    let PathRejection::FailedToDeserializePathParams(error) = error else {
+        return Problem::field("path", "cannot be read");
+    };
+    match error.kind() {
+        ErrorKind::ParseError { .. } | ErrorKind::ParseErrorAtIndex { index: 0, .. } => {
+            Problem::field("id", "must be a number")
+        }
+        kind => Problem::field("path", format!("cannot be taken: {kind}")),
     }
 }
 
