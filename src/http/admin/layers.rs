@@ -65,3 +65,36 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a route of the admin listener panicked");
     Problem::internal().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(router: Router) -> (u16, String) {
+        let answer = around(router).oneshot(Request::new(Body::empty())).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn invariant_7_a_question_of_an_operator_is_given_up_in_time() {
+        let (status, body) = ask(Router::new().route("/", get(std::future::pending::<()>))).await;
+        assert_eq!(status, 503);
+        assert!(body.contains("\"error_type\":\"timeout\""), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_route_that_panics_says_so_in_json() {
+        async fn broken() {
+            panic!("on purpose");
+        }
+        let (status, body) = ask(Router::new().route("/", get(broken))).await;
+        assert_eq!(status, 500);
+        assert!(body.contains("\"error_type\":\"internal_error\""), "{body}");
+    }
+}

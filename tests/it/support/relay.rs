@@ -31,6 +31,8 @@ pub(crate) struct Relay {
     pub(crate) folder: Arc<TempDir>,
     /// The key of the first start.
     pub(crate) key: String,
+    /// The operator's token of the first start.
+    pub(crate) token: String,
     settings: Vec<(String, String)>,
     sandbox: bool,
     child: Child,
@@ -88,6 +90,7 @@ impl Relay {
             https: https(&banner),
             admin: address("operators").unwrap(),
             key: row(&banner, "your key").unwrap_or_default(),
+            token: row(&banner, "admin key").unwrap_or_default(),
             folder,
             settings,
             sandbox,
@@ -185,9 +188,9 @@ impl Relay {
     pub(crate) fn restart(mut self) -> Self {
         self.signal("-KILL");
         self.child.wait().unwrap();
-        let key = std::mem::take(&mut self.key);
+        let (key, token) = (std::mem::take(&mut self.key), std::mem::take(&mut self.token));
         let mut again = Self::start(self.folder.clone(), self.settings.clone(), self.sandbox);
-        again.key = key;
+        (again.key, again.token) = (key, token);
         again
     }
 }
