@@ -44,6 +44,10 @@ compare *args:
 instructions *args:
     benches/compare/instructions {{ args }}
 
+# What the ledger costs, and questions to ten million rows.
+ledger *args:
+    cargo bench --locked --profile dist --bench ledger -- {{ args }}
+
 # Makes the list of keys in docs/configuration.md from config/fal-relay.toml.
 docs:
     UPDATE_DOCS=1 cargo nextest run --locked --lib config::tests::documented

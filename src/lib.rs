@@ -5,9 +5,9 @@
 //! 0. [`clock`], [`ids`], [`money`], [`random`], [`secret`]: time, identities, amounts, chance and secrets.
 //! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
 //!    calls; what is counted. [`period`], [`rules`], [`pricing`]: budget periods; who may call what; what a call costs.
-//! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], and beside them [`sandbox`]: the ledger, rates, certificates, the
-//!    only door to fal, and a twin of fal.
-//! 3. [`relay`], [`admin`]: the journey of a call; changes to keys.
+//! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
+//!    certificates, the only door to fal, the operator's questions to fal, and a twin of fal.
+//! 3. [`relay`], [`admin`], [`billing`]: the journey of a call; changes to keys; prices and fal's bill.
 //! 4. [`http`]: the listeners' faces.
 //! 5. [`config`], [`telemetry`]: what the operator said, and what the process tells.
 //! 6. [`serve`]: builds the house, binds the listeners, drains them.
@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod alerts;
+pub mod billing;
 pub mod call_log;
 pub mod cli;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod metrics;
 pub mod money;
 pub mod period;
+pub mod platform;
 pub mod pricing;
 pub mod random;
 pub mod relay;

@@ -21,8 +21,8 @@ mod layering {
     const FLOORS: &[&[&str]] = &[
         &["clock", "ids", "money", "random", "secret"],
         &["key", "fal", "call_log", "metrics", "period", "rules", "pricing"],
-        &["store", "limits", "alerts", "tls", "upstream", "sandbox"],
-        &["relay", "admin"],
+        &["store", "limits", "alerts", "tls", "upstream", "platform", "sandbox"],
+        &["relay", "admin", "billing"],
         &["http"],
         &["config", "telemetry"],
         &["serve"],

@@ -33,7 +33,7 @@ pub struct CallQuery {
     pub status: Option<i64>,
     /// Only the call that fal gave this id.
     pub request_id: Option<String>,
-    /// Only calls held at this moment or later.
+    /// Only calls held at this moment or later; `7d` is seven days ago.
     pub start: Option<String>,
     /// Only calls held before this moment.
     pub end: Option<String>,
@@ -154,8 +154,8 @@ impl Actor {
                     return Err(AdminError::field("request_id", format!("is wrong: {error}")));
                 }
             },
-            from: query.start.as_deref().map(|text| moment::moment("start", text)).transpose()?,
-            until: query.end.as_deref().map(|text| moment::moment("end", text)).transpose()?,
+            from: query.start.as_deref().map(|text| moment::past("start", text, self.now())).transpose()?,
+            until: query.end.as_deref().map(|text| moment::past("end", text, self.now())).transpose()?,
             min_charge: query.min_cost_usd.as_deref().map(|text| usd("min_cost_usd", text)).transpose()?,
             unpriced: query.unpriced.unwrap_or(false),
         }))

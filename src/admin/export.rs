@@ -107,6 +107,16 @@ columns! {
 }
 
 impl CallView {
+    /// Each column with its text; what is not known is a stroke.
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let text = |value| match value {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Self::COLUMNS.into_iter().zip(self.cells().map(text)).collect()
+    }
+
     /// The head line of a CSV file.
     pub fn csv_head() -> String {
         csv_line(Self::COLUMNS.map(Value::from))

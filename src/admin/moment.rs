@@ -24,6 +24,15 @@ pub(super) fn moment(field: &'static str, text: &str) -> Result<Timestamp, Admin
     Ok(Timestamp::from_micros(micros))
 }
 
+/// Reads a moment, or how long ago it was, such as `7d`.
+pub(super) fn past(field: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
+    let ago = duration(field, text).ok().and_then(|ago| i64::try_from(ago.as_micros()).ok());
+    match ago {
+        Some(ago) => Ok(Timestamp::from_micros(now.as_micros().saturating_sub(ago))),
+        None => moment(field, text),
+    }
+}
+
 /// Reads a day, counted from the epoch.
 pub(super) fn day(field: &'static str, text: &str) -> Result<i64, AdminError> {
     let midnight = text.parse().ok().and_then(|day: Date| day.to_zoned(TimeZone::UTC).ok());

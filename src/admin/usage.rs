@@ -20,7 +20,7 @@ const MAX_ROWS: u32 = 10_000;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct UsageQuery {
-    /// The first day, in UTC; when not given, 30 days before the end.
+    /// The first day, in UTC; `7d` is seven days ago; when not given, 30 days before the end.
     pub start: Option<String>,
     /// The day after the last; when not given, tomorrow.
     pub end: Option<String>,
@@ -173,11 +173,11 @@ impl Actor {
 
     fn days(&self, query: &UsageQuery) -> Result<(i64, i64), AdminError> {
         let until = match &query.end {
-            Some(text) => moment::day_of(moment::moment("end", text)?),
+            Some(text) => moment::day_of(moment::past("end", text, self.now())?),
             None => moment::day_of(self.now()) + 1,
         };
         let from = match &query.start {
-            Some(text) => moment::day_of(moment::moment("start", text)?),
+            Some(text) => moment::day_of(moment::past("start", text, self.now())?),
             None => until - DAYS,
         };
         match from < until {

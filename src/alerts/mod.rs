@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -11,6 +12,8 @@ use crate::clock::Clock;
 
 /// Alerts that may wait to be sent; beyond that they are only logged.
 const WAITING_MAX: usize = 256;
+/// Alerts that are being sent at once.
+const SENT_AT_ONCE: usize = 16;
 /// How often an alert is tried.
 const TRIES: u32 = 4;
 /// Between tries, doubled each time.
@@ -31,6 +34,10 @@ struct Alert {
 /// What sends alerts, until it is dropped.
 pub struct Sending {
     waiting: mpsc::Receiver<Alert>,
+    courier: Courier,
+}
+
+struct Courier {
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
 }
@@ -49,7 +56,7 @@ impl Alerts {
             .timeout(ANSWER_TIMEOUT)
             .build()?;
         let (alerts, waiting) = mpsc::channel(WAITING_MAX);
-        Ok((Self(Some(alerts)), Sending { waiting, client, clock }))
+        Ok((Self(Some(alerts)), Sending { waiting, courier: Courier { client, clock } }))
     }
 
     /// Hands an alert in; never waits.
@@ -62,17 +69,19 @@ impl Alerts {
 }
 
 impl Sending {
-    /// Sends one after the other until nobody can raise any more.
-    pub async fn run(mut self) {
-        while let Some(alert) = self.waiting.recv().await {
-            self.send(&alert).await;
-        }
+    /// Sends until nobody can raise any more, several at once: a receiver that hangs does not keep others waiting.
+    pub async fn run(self) {
+        let Self { waiting, courier } = self;
+        let alerts = stream::unfold(waiting, async |mut waiting| Some((waiting.recv().await?, waiting)));
+        alerts.for_each_concurrent(SENT_AT_ONCE, |alert| courier.send(alert)).await;
     }
+}
 
-    async fn send(&self, alert: &Alert) {
+impl Courier {
+    async fn send(&self, alert: Alert) {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=TRIES {
-            match self.attempt(alert).await {
+            match self.attempt(&alert).await {
                 Ok(()) => return,
                 Err(reason) if attempt == TRIES => tracing::warn!(reason, "an alert could not be delivered"),
                 Err(_) => {

@@ -1,16 +1,24 @@
 //! The verbs of the command line. Each reads the configuration, does its work through the room that knows it, and
 //! prints for people or, with `--json`, for programs.
 
+mod args;
+pub mod audit;
 #[cfg(test)]
 mod bench;
 pub mod check;
 pub mod doctor;
+pub mod group;
 mod health;
+pub mod import;
 pub mod key;
 pub mod ledger;
+pub mod operator;
+pub mod prices;
+pub mod reconcile;
 mod serve;
 mod table;
 pub mod tenant;
+pub mod usage;
 mod welcome;
 
 use std::io::Write;
@@ -19,8 +27,10 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::prices::PricesCommand;
 use crate::admin::{Actor, Admin};
-use crate::clock::{Clock, SystemClock};
+use crate::billing::Billing;
+use crate::clock::SystemClock;
 use crate::config::{self, Config, ConfigError};
 use crate::key::KeyKind;
 use crate::random::Random;
@@ -57,15 +67,32 @@ enum Verb {
     Check(check::Check),
     /// Print what a client needs to use this relay, and try it with the client that is installed here
     Doctor(doctor::Doctor),
-    /// Make, list and end the relay's keys
+    /// Make, list, change and end the relay's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// List tenants
+    /// Make, list, change and end tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Read the ledger
+    /// Make, list, change and end groups: keys that share a price and limits
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Make, list and end operators, who use the admin API
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
+    /// List prices, bring fal's in, and set your own
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
+    /// Sum up what was spent, by whom, on what
+    Usage(usage::Usage),
+    /// Read and correct the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// List who changed what, and why
+    Audit(audit::Audit),
+    /// Take over keys and groups of a one-api or new-api
+    Import(import::Import),
+    /// Lay fal's bill beside the ledger; needs an admin key of the fal account
+    Reconcile(reconcile::ReconcileCommand),
     /// Bring the store up to date (serve does it too)
     Migrate,
     /// Ask a running relay whether it is ready; for container health checks
@@ -89,6 +116,18 @@ impl Cli {
             Verb::Doctor(doctor) => doctor::run(&doctor, &place, &mut out).await,
             Verb::Key(command) => key::run(&command, &place.office()?, &mut out).await,
             Verb::Tenant(command) => tenant::run(&command, &place.office()?, &mut out).await,
+            Verb::Group(command) => group::run(&command, &place.office()?, &mut out).await,
+            Verb::Operator(command) => operator::run(&command, &place.office()?, &mut out).await,
+            Verb::Prices(PricesCommand::Own(command)) => {
+                prices::own::run(&command, &place.office()?, &mut out).await
+            }
+            Verb::Prices(PricesCommand::Fal(command)) => {
+                prices::fal::run(&command, &place.billing()?, &mut out).await
+            }
+            Verb::Reconcile(command) => reconcile::run(&command, &place.billing()?, &mut out).await,
+            Verb::Usage(usage) => usage::run(&usage, &place.office()?, &mut out).await,
+            Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
+            Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
@@ -115,14 +154,22 @@ impl Place {
 
     /// The service over the configured store, whether or not a relay is running on it.
     fn admin(&self) -> anyhow::Result<Admin> {
-        let store = Arc::new(SqliteStore::open(&self.load()?.store)?);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        Ok(Admin::new(store, clock, Random::system()).with_kind(self.kind()))
+        let config = self.load()?;
+        let store = Arc::new(SqliteStore::open(&config.store)?);
+        let clock = Arc::new(SystemClock::new());
+        Ok(crate::serve::admin(&config, self.kind(), store, clock, Random::system()))
     }
 
     /// The service in the hands of whoever has the machine.
     fn office(&self) -> anyhow::Result<Actor> {
         Ok(self.admin()?.by("cli", Role::Owner))
+    }
+
+    /// Prices and bills over the configured store, whether or not a relay is running on it.
+    fn billing(&self) -> anyhow::Result<Billing> {
+        let config = self.load()?;
+        let store = Arc::new(SqliteStore::open(&config.store)?);
+        Ok(crate::serve::billing(&config, store, Arc::new(SystemClock::new()))?)
     }
 
     /// The kind of keys that tenants use here.

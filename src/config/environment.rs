@@ -6,6 +6,9 @@ use crate::secret::Secret;
 
 const PREFIX: &str = "FAL_RELAY_";
 
+/// The account that FAL_KEY makes.
+const DEFAULT_ACCOUNT: &str = "default";
+
 /// The variables of this process that the configuration looks at. Text that is not Unicode is made so, and then refused
 /// by whatever it was meant for.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
@@ -69,11 +72,23 @@ fn account_setting(at: Origin, rest: &str, text: &str, said: &mut Said) {
     match rest.rsplit_once("__") {
         Some((name, "KEY")) if !name.is_empty() => {
             let account = account(name, &at, said);
+            account.key_file = said_outside(&account.key_file);
             account.key = Some((Secret::new(text.trim()), at));
         }
         Some((name, "KEY_FILE")) if !name.is_empty() => {
             let account = account(name, &at, said);
+            account.key = said_outside(&account.key);
             account.key_file = Some((text.into(), at));
+        }
+        Some((name, "ADMIN_KEY")) if !name.is_empty() => {
+            let account = account(name, &at, said);
+            account.admin_key_file = said_outside(&account.admin_key_file);
+            account.admin_key = Some((Secret::new(text.trim()), at));
+        }
+        Some((name, "ADMIN_KEY_FILE")) if !name.is_empty() => {
+            let account = account(name, &at, said);
+            account.admin_key = said_outside(&account.admin_key);
+            account.admin_key_file = Some((text.into(), at));
         }
         _ => {
             let suggestion = Some(format!("{PREFIX}ACCOUNTS__<NAME>__KEY"));
@@ -83,8 +98,7 @@ fn account_setting(at: Origin, rest: &str, text: &str, said: &mut Said) {
     }
 }
 
-/// The account of that name, in which a variable's upper case and underscores stand for lower case and dashes too. One
-/// that the file already has gives up its key: the environment wins.
+/// The account of that name, in which a variable's upper case and underscores stand for lower case and dashes too.
 fn account<'s>(name: &str, at: &Origin, said: &'s mut Said) -> &'s mut SaidAccount {
     let folded = |name: &str| name.to_ascii_lowercase().replace('-', "_");
     let place = said.accounts.iter().position(|account| folded(&account.name) == folded(name));
@@ -92,11 +106,12 @@ fn account<'s>(name: &str, at: &Origin, said: &'s mut Said) -> &'s mut SaidAccou
         said.accounts.push(SaidAccount::new(name.to_ascii_lowercase(), at.clone()));
         said.accounts.len() - 1
     });
-    let account = &mut said.accounts[place];
-    let from_file = |said: &Origin| matches!(said, Origin::File { .. });
-    account.key = account.key.take().filter(|(_, origin)| !from_file(origin));
-    account.key_file = account.key_file.take().filter(|(_, origin)| !from_file(origin));
-    account
+    &mut said.accounts[place]
+}
+
+/// What was said of a key elsewhere than in the file: the environment wins over that.
+fn said_outside<T: Clone>(said: &Option<(T, Origin)>) -> Option<(T, Origin)> {
+    said.clone().filter(|(_, origin)| !matches!(origin, Origin::File { .. }))
 }
 
 fn fal_key(text: &str, said: &mut Said) {
@@ -104,13 +119,21 @@ fn fal_key(text: &str, said: &mut Said) {
     match text.trim() {
         "" => {}
         _ if said.sandbox => said.ignored_accounts.push(at),
+        key if said.accounts.len() == 1 && is_waiting(&said.accounts[0]) => {
+            said.accounts[0].key = Some((Secret::new(key), at));
+        }
         _ if !said.accounts.is_empty() => {
             said.notices.push("FAL_KEY is not used, since accounts are configured".into());
         }
         key => {
-            let mut account = SaidAccount::new("default".into(), at.clone());
+            let mut account = SaidAccount::new(DEFAULT_ACCOUNT.into(), at.clone());
             account.key = Some((Secret::new(key), at));
             said.accounts.push(account);
         }
     }
+}
+
+/// Whether only the admin key of the account was said that FAL_KEY makes.
+fn is_waiting(account: &SaidAccount) -> bool {
+    account.name == DEFAULT_ACCOUNT && account.key.is_none() && account.key_file.is_none()
 }

@@ -28,6 +28,10 @@ impl Explanation {
         self.lines.push(Line { section: "accounts".into(), text, origin });
     }
 
+    pub(super) fn add_admin_key(&mut self, name: &str, last_four: &str, origin: Origin) {
+        self.add_account(&format!("{name}.admin_key"), last_four, origin);
+    }
+
     /// Writes one line for each key, under the heads of the sections.
     pub fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let width = self.lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0);

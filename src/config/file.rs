@@ -106,7 +106,9 @@ impl File<'_> {
                 ("name", Some(name)) => account.name = name.into(),
                 ("key", Some(text)) => account.key = Some((Secret::new(text), at)),
                 ("key_file", Some(path)) => account.key_file = Some((path.into(), at)),
-                (name @ ("name" | "key" | "key_file"), None) => {
+                ("admin_key", Some(text)) => account.admin_key = Some((Secret::new(text), at)),
+                ("admin_key_file", Some(path)) => account.admin_key_file = Some((path.into(), at)),
+                (name @ ("name" | "key" | "key_file" | "admin_key" | "admin_key_file"), None) => {
                     said.refuse(at, format!("accounts.{name}"), "must be a text in quotes");
                 }
                 (name, _) => self.unknown("key", key, join("accounts", name), said),

@@ -1,6 +1,7 @@
 //! What was meant: each room's settings, read out of what was said.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use tracing::Level;
 
@@ -9,7 +10,7 @@ use super::values;
 use crate::money::Usd;
 use crate::pricing::{Policy, Unknown};
 use crate::telemetry::Format;
-use crate::{http, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, platform, relay, sandbox, store, telemetry, tls, upstream};
 
 const WEB: &[&str] = &["https", "http"];
 const SOCKETS: &[&str] = &["wss", "ws"];
@@ -134,6 +135,32 @@ impl Reader<'_> {
             },
             overrides: self.list("pricing.overrides", values::price_override),
         }
+    }
+
+    /// The address has been checked with the others of fal's.
+    pub(super) fn platform(&mut self) -> platform::Settings {
+        platform::Settings {
+            url: self.text("upstream.api_url", |url| Ok(url.trim_end_matches('/').to_owned())),
+            connect_timeout: self.millis("upstream.connect_timeout_ms"),
+            requests_per_second: NonZeroU32::new(self.number("pricing.requests_per_second", 1..=100))
+                .unwrap_or(NonZeroU32::MIN),
+            loopback_only: self.said.sandbox,
+        }
+    }
+
+    pub(super) fn billing(&mut self) -> billing::Settings {
+        let daily = [("daily", true), ("off", false)];
+        billing::Settings {
+            sync: self.choice("pricing.sync", &daily, false),
+            sync_after: self.hours("pricing.sync_hours"),
+            reconcile: self.choice("pricing.reconcile", &daily, false),
+            unknown_after: self.hours("relay.unknown_after_hours"),
+        }
+    }
+
+    fn hours(&mut self, key: &str) -> Duration {
+        // A month: what is older than that nobody looks after.
+        Duration::from_secs(self.number::<u64>(key, 1..=24 * 30) * 3600)
     }
 
     pub(super) fn log(&mut self) -> telemetry::Settings {

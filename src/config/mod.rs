@@ -21,7 +21,7 @@ use std::path::Path;
 
 use crate::ids::AccountName;
 use crate::secret::Secret;
-use crate::{http, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, platform, relay, sandbox, store, telemetry, tls, upstream};
 
 pub use environment::environment;
 pub use explain::Explanation;
@@ -41,6 +41,10 @@ pub struct Config {
     pub tls: tls::Settings,
     /// The road to fal.
     pub upstream: upstream::Settings,
+    /// The road to fal's platform API.
+    pub platform: platform::Settings,
+    /// Prices and fal's bill.
+    pub billing: billing::Settings,
     /// The fal accounts; may be empty, since not every verb calls fal.
     pub accounts: Vec<Account>,
     /// Keys and the ledger.
@@ -63,6 +67,8 @@ pub struct Account {
     pub name: AccountName,
     /// The fal key, `id:secret`.
     pub key: Secret,
+    /// An admin key of the same account, for its bill.
+    pub admin_key: Option<Secret>,
 }
 
 impl Config {
@@ -97,6 +103,8 @@ impl Config {
         let mut config = Self {
             server: reader.server(),
             tls: reader.tls(),
+            platform: reader.platform(),
+            billing: reader.billing(),
             upstream: reader.upstream(),
             accounts,
             store: reader.store(),

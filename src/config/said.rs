@@ -12,7 +12,8 @@ use crate::secret::Secret;
 pub(super) const DEFAULTS: &str = include_str!("../../config/fal-relay.toml");
 
 /// The keys of each of `[[accounts]]`, which the default file can only show in a comment.
-const ACCOUNT_KEYS: [&str; 3] = ["accounts.name", "accounts.key", "accounts.key_file"];
+const ACCOUNT_KEYS: [&str; 5] =
+    ["accounts.name", "accounts.key", "accounts.key_file", "accounts.admin_key", "accounts.admin_key_file"];
 
 /// A value as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +100,13 @@ pub(super) struct SaidAccount {
     pub(super) origin: Origin,
     pub(super) key: Option<(Secret, Origin)>,
     pub(super) key_file: Option<(String, Origin)>,
+    pub(super) admin_key: Option<(Secret, Origin)>,
+    pub(super) admin_key_file: Option<(String, Origin)>,
 }
 
 impl SaidAccount {
     pub(super) fn new(name: String, origin: Origin) -> Self {
-        Self { name, origin, key: None, key_file: None }
+        Self { name, origin, key: None, key_file: None, admin_key: None, admin_key_file: None }
     }
 }
 

@@ -16,6 +16,7 @@ impl Config {
         self.upstream.run_url = face("run");
         self.upstream.rest_url = face("rest");
         self.upstream.api_url = face("api");
+        self.platform.url = face("api");
         self.upstream.cdn_url = face("cdn");
         self.upstream.ws_url = face("ws");
         self.upstream.jwks_url = face("jwks");

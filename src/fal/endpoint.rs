@@ -63,6 +63,16 @@ impl Endpoint {
         &self.0
     }
 
+    /// The other name of an endpoint that has two: fal takes `110602490-lora` for `110602490/lora`. Who may call the one
+    /// and not the other may call neither.
+    pub fn other_name(&self) -> Option<String> {
+        if let Some((owner, alias)) = legacy(&self.0) {
+            return Some(format!("{owner}/{alias}"));
+        }
+        let (owner, alias) = self.0.split_once('/')?;
+        legacy(&format!("{owner}-{alias}")).map(|(owner, alias)| format!("{owner}-{alias}"))
+    }
+
     /// Where fal keeps this endpoint's requests, as far as the endpoint tells; what fal answers to a submit goes first.
     pub fn app_base(&self) -> AppBase {
         if let Some((owner, alias)) = legacy(&self.0) {
@@ -171,6 +181,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn legacy_ids_have_two_names() {
+        let other = |text: &str| Endpoint::parse(text).unwrap().other_name();
+        assert_eq!(other("110602490-lora").as_deref(), Some("110602490/lora"));
+        assert_eq!(other("110602490/lora").as_deref(), Some("110602490-lora"));
+        for one in ["fal-ai/flux-1/dev", "110602490/lora/fast", "a1/b"] {
+            assert_eq!(other(one), None, "{one}");
+        }
+    }
 
     #[test]
     fn the_sub_path_is_not_part_of_the_app_base() {

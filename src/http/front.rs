@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::door;
 use super::gate::Violation;
+use super::holder;
 use super::origin::client_address;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
@@ -18,7 +19,7 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
-use crate::relay::{Caller, Inbound, LastKey, Notes, Refusal, Relay, Reply, Shared};
+use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
@@ -128,7 +129,7 @@ impl Front {
                 Ok(reply) => reply,
                 Err(refusal) => {
                     record.refused(&refusal);
-                    refusal::answer(&refusal)
+                    refusal::answer(&refusal, holder::shape(record.notes.route))
                 }
             },
             Err(violation) => {
@@ -157,6 +158,9 @@ impl Front {
             return reply;
         }
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
+        if let Some(page) = holder::page(site.role, parts.uri.path()) {
+            return self.holder(page, &parts, &site, peer, notes).await;
+        }
         let call = fal::parse(site.role, &parts.method, parts.uri.path());
         if let Err(error @ RouteError::Malformed(_)) = call {
             return Err(refuse(error));
@@ -172,6 +176,24 @@ impl Front {
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
         self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+    }
+
+    /// What the holder of a key asks about himself.
+    async fn holder(
+        &self,
+        page: HolderPage,
+        parts: &request::Parts,
+        site: &Site,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = holder::route(page);
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
+        holder::check_method(&parts.method)?;
+        self.relay.pace(&caller).await?;
+        let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
+        self.relay.holder(&caller, page, question).await
     }
 
     /// The routes that need no key.

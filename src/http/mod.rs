@@ -10,6 +10,7 @@ mod connection;
 mod door;
 mod front;
 mod gate;
+mod holder;
 mod listen;
 mod origin;
 mod record;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
+use super::holder::Shape;
 use crate::limits::retry_after_seconds;
 use crate::relay::{Refusal, Reply, ReplyBody, tell_standing};
 
@@ -20,6 +21,7 @@ pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Malformed(_) | Refusal::MalformedPath(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+        Refusal::Parameter { .. } => (StatusCode::BAD_REQUEST, "bad_parameter"),
         Refusal::BodyBroken => (StatusCode::BAD_REQUEST, "body_broken"),
         // Not 408, which Python's client answers by sending again.
         Refusal::BodyStalled => (StatusCode::BAD_REQUEST, "body_stalled"),
@@ -54,9 +56,15 @@ pub(super) fn kind(refusal: &Refusal) -> &'static str {
 }
 
 /// The answer that tells a client of a refusal.
-pub(super) fn answer(refusal: &Refusal) -> Reply {
+pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
     let (status, kind) = class(refusal);
-    let mut response = json_answer(status, &body(refusal, kind));
+    let body = match shape {
+        Shape::Gateway => body(refusal, kind),
+        Shape::Platform => {
+            json!({"error": {"type": platform_type(status), "message": refusal.to_string()}})
+        }
+    };
+    let mut response = json_answer(status, &body);
     let headers = response.headers_mut();
     match refusal {
         // Like fal's own answer to an unknown id in everything, so it is not marked as ours either.
@@ -90,11 +98,25 @@ pub(super) fn answer(refusal: &Refusal) -> Reply {
     response
 }
 
+/// What fal's Platform API calls an error of this status (protocol 8).
+fn platform_type(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "authorization_error",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+        status if status.is_client_error() => "validation_error",
+        _ => "server_error",
+    }
+}
+
 fn body(refusal: &Refusal, kind: &str) -> serde_json::Value {
     match refusal {
         Refusal::UnknownRequest => json!({"status": "NOT_FOUND"}),
         Refusal::BodyTooLarge { max_bytes } => {
             json!({"detail": refusal.to_string(), "error_type": kind, "max_bytes": max_bytes})
+        }
+        Refusal::Parameter { name, .. } => {
+            json!({"detail": refusal.to_string(), "error_type": kind, "field": name})
         }
         Refusal::OverBudget(spent) => json!({
             "detail": refusal.to_string(),

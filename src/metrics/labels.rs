@@ -40,6 +40,14 @@ labels! {
         Stream = "stream",
         /// A step of an upload.
         Storage = "storage",
+        /// What a key may do, and what it has left.
+        Account = "account",
+        /// What a key has spent.
+        Usage = "usage",
+        /// What a key may call.
+        Models = "models",
+        /// What that costs it.
+        ModelPrices = "model_prices",
         /// Whether the process is up.
         Health = "health",
         /// Whether it wants traffic.

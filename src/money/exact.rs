@@ -24,6 +24,34 @@ pub(super) fn scaled_product(factors: [Decimal; 3], digits: u32) -> Option<i64> 
     }
 }
 
+/// The whole product of two decimals that are not negative, as plain digits.
+pub(super) fn product_text(factors: [Decimal; 2]) -> String {
+    let product = factors.iter().fold([1, 0, 0, 0], |product, factor| times(product, mantissa(*factor)));
+    let scale = factors.iter().map(|factor| factor.scale() as usize).sum::<usize>();
+    let digits = digits(product);
+    // At least one digit stands before the point.
+    let digits = format!("{digits:0>width$}", width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    match fraction.trim_end_matches('0') {
+        "" => whole.to_owned(),
+        fraction => [whole, ".", fraction].concat(),
+    }
+}
+
+fn digits(mut number: Wide) -> String {
+    let mut chunks = Vec::new();
+    while number != [0; 4] {
+        let (quotient, rest) = divide(number, 10_u64.pow(CHUNK_DIGITS));
+        number = quotient;
+        chunks.push(format!("{rest:0width$}", width = CHUNK_DIGITS as usize));
+    }
+    chunks.reverse();
+    match chunks.concat().trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => digits.to_owned(),
+    }
+}
+
 fn mantissa(number: Decimal) -> u128 {
     number.mantissa().unsigned_abs()
 }

@@ -48,6 +48,12 @@ pub fn cost(units: Units, price: UnitPrice, multiplier: Multiplier) -> Result<Us
     nanos.and_then(Usd::from_nanos).ok_or(MoneyError::TooLarge(usd::MAX_TEXT))
 }
 
+/// What a unit costs a group's tenants, as plain digits and exact: no calculation goes on from here, people and programs
+/// read it.
+pub fn price_text(price: UnitPrice, multiplier: Multiplier) -> String {
+    exact::product_text([price.decimal(), multiplier.decimal()])
+}
+
 /// Reads digits with at most one point: no sign, no exponent, no blanks, nothing else.
 fn plain(text: &str) -> Result<Decimal, MoneyError> {
     if text.len() > MAX_TEXT_LEN {

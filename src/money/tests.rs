@@ -18,6 +18,18 @@ impl Long {
         Self { digits, scale }
     }
 
+    /// As plain digits, without zeros that say nothing.
+    fn text(&self) -> String {
+        let place = |nth: usize| char::from(b'0' + self.digits.get(nth).copied().unwrap_or(0));
+        let whole: String = (self.scale..self.digits.len().max(self.scale + 1)).rev().map(place).collect();
+        let fraction: String = (0..self.scale).rev().map(place).collect();
+        let whole = Some(whole.trim_start_matches('0')).filter(|whole| !whole.is_empty()).unwrap_or("0");
+        match fraction.trim_end_matches('0') {
+            "" => whole.to_owned(),
+            fraction => format!("{whole}.{fraction}"),
+        }
+    }
+
     fn times(&self, other: &Self) -> Self {
         let mut sums = vec![0_u32; self.digits.len() + other.digits.len()];
         for (a, left) in self.digits.iter().enumerate() {
@@ -266,6 +278,13 @@ proptest! {
         prop_assert_eq!(Multiplier::parse(&multiplier.to_string()), Ok(multiplier));
         let units = Units::new(price.decimal()).unwrap();
         prop_assert_eq!(Units::parse(&units.to_string()), Ok(units));
+    }
+
+    #[test]
+    fn a_price_for_a_group_keeps_every_digit(price in decimal_text(6, 15), multiplier in decimal_text(3, 15)) {
+        let product = Long::read(&price).times(&Long::read(&multiplier)).text();
+        let (price, multiplier) = (UnitPrice::parse(&price).unwrap(), Multiplier::parse(&multiplier).unwrap());
+        prop_assert_eq!(price_text(price, multiplier), product);
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl Relay {
         body: &mut RequestBody,
     ) -> Result<Admittance, Refusal> {
         let endpoint: Arc<str> = wanted.endpoint.as_str().into();
-        if !wanted.caller.rules().permits(&endpoint) {
+        let permits = |name: &str| wanted.caller.rules().permits(name);
+        if !permits(&endpoint) || wanted.endpoint.other_name().is_some_and(|name| !permits(&name)) {
             return Err(Refusal::EndpointNotAllowed(endpoint));
         }
         let lease = self.shared.next_lease();

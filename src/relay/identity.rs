@@ -154,6 +154,68 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::ids::{KeyId, TenantId};
+    use crate::money::Multiplier;
+    use crate::rules::Rules;
+    use crate::store::{GroupRecord, KeyRecord, TenantRecord, TenantStatus};
+
+    fn caller() -> Caller {
+        let created_at = Timestamp::default();
+        let tenant = TenantRecord {
+            id: TenantId(1),
+            name: "ann".into(),
+            status: TenantStatus::Active,
+            alert_url: None,
+            tags: Vec::new(),
+            rules: Rules::default(),
+            created_at,
+        };
+        let group = GroupRecord {
+            id: GroupRecord::DEFAULT,
+            name: "default".into(),
+            multiplier: Multiplier::ONE,
+            rules: Rules::default(),
+            created_at,
+        };
+        Caller::new(KeyRecord {
+            id: KeyId(1),
+            tenant,
+            group,
+            name: String::new(),
+            kind: KeyKind::Live,
+            last_four: String::new(),
+            rules: Rules::default(),
+            budgets: Vec::new(),
+            created_at,
+            starts_at: None,
+            expires_at: None,
+            revoked_at: None,
+        })
+    }
+
+    #[test]
+    fn a_connection_knows_its_last_credentials_until_a_key_changes() {
+        let (last, caller) = (LastKey::default(), caller());
+        assert!(last.recall("Key a", 0).is_none());
+        last.keep("Key a", 0, &caller);
+        assert!(last.recall("Key a", 0).is_some());
+        for (credentials, generation) in [("Key a", 1), ("Key b", 0), ("Key aa", 0), ("Key ", 0), ("", 0)] {
+            assert!(last.recall(credentials, generation).is_none(), "{credentials} {generation}");
+        }
+        last.keep("Key b", 0, &caller);
+        assert!(last.recall("Key a", 0).is_none());
+    }
+
+    #[test]
+    fn invariant_7_a_connection_keeps_no_credentials_longer_than_they_need_be() {
+        let (last, caller) = (LastKey::default(), caller());
+        let long = |bytes: usize| format!("Key {}", "a".repeat(bytes - 4));
+        last.keep(&long(KEPT_MAX_BYTES + 1), 0, &caller);
+        assert!(last.recall(&long(KEPT_MAX_BYTES + 1), 0).is_none());
+        last.keep(&long(KEPT_MAX_BYTES), 0, &caller);
+        assert!(last.recall(&long(KEPT_MAX_BYTES), 0).is_some());
+    }
 
     #[test]
     fn both_schemes_are_read_in_any_case() {

@@ -8,6 +8,7 @@ mod addresses;
 mod admission;
 mod caller;
 mod follow;
+mod holder;
 mod identity;
 mod ledger;
 mod notes;
@@ -30,6 +31,7 @@ use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 pub use caller::Caller;
+pub use holder::{HolderPage, Question};
 pub use identity::LastKey;
 pub use notes::Notes;
 pub use prices::Pricing;

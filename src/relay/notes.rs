@@ -1,4 +1,4 @@
-//! What is written down about a call as it goes: for the log line, never for a decision.
+//! What is written down about a call as it goes: for the log line and the shape of an error, never for a decision.
 
 use std::sync::Arc;
 use std::time::Duration;

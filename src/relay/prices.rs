@@ -1,5 +1,6 @@
 //! What calls cost here: the prices in force, the policy for those that are not known, and what was billed lately.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -24,6 +25,8 @@ impl Default for Pricing {
 /// The prices in force.
 pub(super) struct Prices {
     book: ArcSwap<PriceBook>,
+    /// The endpoints that have a price by their own name, in order.
+    endpoints: ArcSwap<Vec<Arc<str>>>,
     history: History,
     settings: Pricing,
 }
@@ -41,6 +44,7 @@ impl Prices {
     pub(super) fn new(settings: Pricing) -> Self {
         Self {
             book: ArcSwap::from_pointee(PriceBook::new(Vec::new())),
+            endpoints: ArcSwap::default(),
             history: History::default(),
             settings,
         }
@@ -58,8 +62,19 @@ impl Prices {
     /// Takes the prices as the store has them now.
     pub(super) async fn reload(&self, store: &dyn Store) -> Result<(), StoreError> {
         let list = store.prices().await?;
+        self.endpoints.store(Arc::new(endpoints(&self.settings, &list)));
         self.book.store(Arc::new(book(&self.settings, list)));
         Ok(())
+    }
+
+    /// The endpoints that have a price by their own name, not by a pattern alone; in order.
+    pub(super) fn endpoints(&self) -> Arc<Vec<Arc<str>>> {
+        self.endpoints.load_full()
+    }
+
+    /// What happens to calls of which nobody knows what they cost.
+    pub(super) fn unknown(&self) -> Unknown {
+        self.settings.policy.unknown
     }
 
     /// The prices as they are now.
@@ -94,6 +109,15 @@ impl Prices {
         }
         Some(Cost { cost: charge.cost?, charge: charge.charge?, basis: charge.basis? })
     }
+}
+
+fn endpoints(settings: &Pricing, list: &PriceList) -> Vec<Arc<str>> {
+    let stored = list.overrides.iter().filter_map(override_of);
+    let overridden = settings.overrides.iter().cloned().chain(stored).map(|(glob, _)| glob);
+    let named = overridden.filter(Glob::is_exact).map(|glob| glob.as_str().into());
+    let all: BTreeSet<Arc<str>> =
+        list.prices.iter().map(|price| price.endpoint.clone()).chain(named).collect();
+    all.into_iter().collect()
 }
 
 fn book(settings: &Pricing, list: PriceList) -> PriceBook {

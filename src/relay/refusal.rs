@@ -28,6 +28,14 @@ pub enum Refusal {
     /// The path is one that no route has, whatever the method.
     #[error("The path is malformed: {0}.")]
     MalformedPath(&'static str),
+    /// A parameter of the query has a value that it cannot have.
+    #[error("`{name}` {reason}.")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong with it, and what it may be.
+        reason: String,
+    },
     /// The body broke off before its end.
     #[error("The request body broke off before its end.")]
     BodyBroken,
@@ -126,6 +134,7 @@ impl Refusal {
         match self {
             Self::Malformed(_)
             | Self::MalformedPath(_)
+            | Self::Parameter { .. }
             | Self::BodyBroken
             | Self::BodyStalled
             | Self::BodyTooLarge { .. }

@@ -98,7 +98,7 @@ impl Glob {
     }
 
     /// Whether it is one endpoint's own name.
-    pub(super) fn is_exact(&self) -> bool {
+    pub fn is_exact(&self) -> bool {
         !self.text.contains('*')
     }
 

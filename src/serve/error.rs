@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::admin::AdminError;
 use crate::config::ConfigError;
 use crate::ids::AccountName;
+use crate::platform::PlatformError;
 use crate::random::NoRandomness;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// What sends alerts cannot be made.
     #[error("alerts cannot be sent from here: {0}")]
     Alerts(reqwest::Error),
+    /// fal's platform API cannot be called.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
     /// No randomness.
     #[error(transparent)]
     Random(#[from] NoRandomness),

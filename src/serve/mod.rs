@@ -21,6 +21,7 @@ use worker::Workers;
 
 use crate::admin::{Admin, KeyCreate, KeyQuery, OperatorCreate};
 use crate::alerts::{self, Alerts};
+use crate::billing::{self, Billing};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -28,10 +29,9 @@ use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
-use crate::pricing::Price;
+use crate::platform::Platform;
 use crate::random::Random;
 use crate::relay::{self, Shared};
-use crate::rules::Glob;
 use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::{sandbox, tls};
@@ -59,6 +59,7 @@ pub struct House {
     certificates: Option<Arc<tls::Certificates>>,
     sandbox: Option<sandbox::Running>,
     alerting: Option<alerts::Sending>,
+    billing: Arc<Billing>,
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
@@ -102,6 +103,7 @@ impl House {
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
         let (alerts, alerting) = alerts(in_sandbox, &clock)?;
+        let billing = Arc::new(billing(&config, store.clone(), clock.clone())?);
         let given = relay::Given {
             store: store.clone(),
             limits: Arc::new(MemoryLimits::new(clock.clone(), limits::Settings::default())),
@@ -116,7 +118,7 @@ impl House {
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
         let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
-        let admin = administration(&store, &clock, random, kind, &config);
+        let admin = admin(&config, kind, store.clone(), clock.clone(), random);
         let first = first_keys(&admin).await?;
         let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first)?;
         let roads: Arc<upstream::Shared> = Arc::default();
@@ -148,6 +150,7 @@ impl House {
             certificates: https.and_then(|https| https.certificates),
             sandbox,
             alerting,
+            billing,
             log,
             clock,
         })
@@ -160,6 +163,8 @@ impl House {
         let watching = tokio::spawn(async move { shared.watch_keys().await });
         let following = self.workers.watch()?;
         let alerting = self.alerting.map(|alerting| tokio::spawn(alerting.run()));
+        let billing = self.billing.clone();
+        let keeping = tokio::spawn(async move { billing.keep().await });
         let logging = tokio::spawn(self.log.clone().flush_often());
         let reloading = self
             .certificates
@@ -187,6 +192,7 @@ impl House {
         }
         watching.abort();
         following.abort();
+        keeping.abort();
         if let Some(alerting) = alerting {
             alerting.abort();
         }
@@ -222,6 +228,39 @@ fn alerts(in_sandbox: bool, clock: &Arc<dyn Clock>) -> Result<(Alerts, Option<al
     }
     let (alerts, sending) = Alerts::new(clock.clone()).map_err(ServeError::Alerts)?;
     Ok((alerts, Some(sending)))
+}
+
+/// The service that administers `store`, as `config` says; new keys are of `kind`.
+pub fn admin(
+    config: &Config,
+    kind: KeyKind,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+) -> Admin {
+    let own = config.relay.pricing.overrides.iter().map(|(pattern, price)| PriceOverride {
+        pattern: pattern.to_string(),
+        unit_price: price.unit_price,
+        unit: price.unit.to_string(),
+    });
+    Admin::new(store, clock, random).with_kind(kind).with_own_prices(own.collect())
+}
+
+/// What asks fal for prices and bills, as `config` says.
+pub fn billing(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Billing, ServeError> {
+    // HTTP/1.1: a few questions in a second need no more.
+    let tls = match config.platform.url.starts_with("https:") {
+        true => Some(tls::client_config(config.upstream.ca_file.as_deref(), false)?),
+        false => None,
+    };
+    let platform = Platform::new(&config.platform, tls, clock.clone())?;
+    let account = |said: &crate::config::Account| billing::Account {
+        name: said.name.clone(),
+        key: said.key.clone(),
+        admin_key: said.admin_key.clone(),
+    };
+    let accounts = config.accounts.iter().map(account).collect();
+    Ok(Billing::new(store, platform, accounts, config.billing.clone(), clock))
 }
 
 /// Where this process's names of jobs in flight begin: far from where another's do.
@@ -289,23 +328,6 @@ fn accounts(config: &Config) -> Result<Vec<Account>, ServeError> {
         Account::new(said.name.clone(), &said.key).ok_or_else(|| ServeError::BadKey(said.name.clone()))
     };
     config.accounts.iter().map(account).collect()
-}
-
-/// The service behind the admin listener.
-fn administration(
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-    random: Random,
-    kind: KeyKind,
-    config: &Config,
-) -> Admin {
-    let own = |(pattern, price): &(Glob, Price)| PriceOverride {
-        pattern: pattern.to_string(),
-        unit_price: price.unit_price,
-        unit: price.unit.to_string(),
-    };
-    let own_prices = config.relay.pricing.overrides.iter().map(own).collect();
-    Admin::new(store.clone(), clock.clone(), random).with_kind(kind).with_own_prices(own_prices)
 }
 
 /// What a first start makes: a tenant's key and an operator's token.

@@ -178,19 +178,21 @@ pub trait Books: Send + Sync + 'static {
     fn call(&self, id: CallId) -> Verb<'_, Option<CallRecord>>;
     /// Rows with a higher number than `after`, oldest first, `limit` at most: the ledger is exported in pages.
     fn calls(&self, filter: CallFilter, after: CallId, limit: u32) -> Verb<'_, Vec<CallRecord>>;
-    /// Rows with a lower number than `before`, newest first, `limit` at most: the ledger is searched in pages.
+    /// Rows that were held before the row `before`, newest first, `limit` at most: the ledger is searched in pages. Of one
+    /// moment the higher number comes first.
     fn search(&self, filter: CallFilter, before: Option<CallId>, limit: u32) -> Verb<'_, Vec<CallRecord>>;
     /// Closed calls whose cost is not known, with a higher number than `after`, oldest first.
     fn unpriced_calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<OpenCall>>;
     /// Later truth: from now on the call costs this. The difference goes to the meters and the usage of the call's day; a
     /// hold that was kept is given back. `None`, and nothing written, when there is no such row, it is still open, or it
-    /// says so already.
+    /// says so already, as a released call says that it is free.
     fn adjust(&self, adjustment: NewAdjustment, author: Author) -> Verb<'_, Option<AdjustmentRecord>>;
     /// The corrections of a call, oldest first.
     fn adjustments(&self, call: CallId) -> Verb<'_, Vec<AdjustmentRecord>>;
-    /// Sums over settled calls.
+    /// Sums over settled calls, and over what was learned of any call later. Refused with [`StoreError::Unanswerable`] by tag
+    /// and key or endpoint at once.
     fn usage(&self, filter: UsageFilter) -> Verb<'_, Vec<UsageRecord>>;
-    /// The units that were billed lately, newest first, of `limit` calls at most: where estimates begin after a start.
+    /// The units that were billed lately, newest first, of the newest `limit` calls: where estimates begin after a start.
     fn billed_units(&self, limit: u32) -> Verb<'_, Vec<BilledUnits>>;
 
     /// The prices in force.

@@ -85,6 +85,7 @@ class Relay:
 
     def __init__(self, binary, fal, folder, wrapper=(), **settings):
         env = {"PATH": os.environ["PATH"], "FAL_KEY": "drill:drill", "FAL_RELAY_LOG__LEVEL": "error"}
+        env["FAL_RELAY_PRICING__SYNC"] = "off"
         for name in ("LISTEN", "HTTPS_LISTEN", "ADMIN_LISTEN"):
             env[f"FAL_RELAY_SERVER__{name}"] = "127.0.0.1:0"
         for name in ("QUEUE", "RUN", "REST"):

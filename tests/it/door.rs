@@ -77,7 +77,7 @@ fn fault(case: &Case, answer: &str, seen: &[Seen]) -> Option<String> {
 
 /// What fal may see of any of these: what the relay writes, and nothing else.
 fn is_normal(seen: &Seen) -> bool {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 10] = [
         "host",
         "authorization",
         "accept",
@@ -87,6 +87,8 @@ fn is_normal(seen: &Seen) -> bool {
         "user-agent",
         "transfer-encoding",
         "x-fal-store-io",
+        // The relay's own: no case may write in it.
+        "x-fal-tags",
     ];
     let once = |name: &str| seen.headers.iter().filter(|(field, _)| field == name).count() <= 1;
     let framed = seen.header("content-length").is_none() || seen.header("transfer-encoding").is_none();

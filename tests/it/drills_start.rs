@@ -25,10 +25,12 @@ async fn a_long_ledger_is_ready_at_once_after_a_kill() {
     store
         .execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-             INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, state, request_id, app_base, body_sha256,
-                                body_bytes, status, billable_units, held_at, sent_at, settled_at)
-             SELECT tenant_id, key_id, account, endpoint, kind, 'settled', printf('%08x-made', i), app_base,
-                    randomblob(32), body_bytes, 200, '1', held_at + i, sent_at + i, sent_at + i
+             INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, state, open, request_id, app_base, body_sha256,
+                                body_bytes, status, lease, multiplier, hold_nano, hold_basis, hold_open,
+                                billable_units, cost_nano, charge_nano, cost_basis, held_at, sent_at, settled_at)
+             SELECT tenant_id, key_id, account, endpoint, kind, 'settled', NULL, printf('%08x-made', i), app_base,
+                    randomblob(32), body_bytes, 200, i, '1', 0, 'request', NULL,
+                    '1', 0, 0, 'billed', held_at + i, sent_at + i, sent_at + i
              FROM n, calls WHERE calls.id = 1",
             [i64::try_from(rows).unwrap()],
         )

@@ -240,6 +240,7 @@ async fn house(fal: &Fal, folder: &tempfile::TempDir, clock: Arc<dyn Clock>) -> 
         ("FAL_RELAY_SERVER__LISTEN", "127.0.0.1:0".to_owned()),
         ("FAL_RELAY_SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
         ("FAL_RELAY_SERVER__WORKERS", "1".to_owned()),
+        ("FAL_RELAY_PRICING__SYNC", "off".to_owned()),
         ("FAL_RELAY_STORE__URL", store),
     ];
     let said = said.into_iter().map(|(name, value)| (name.to_owned(), value));

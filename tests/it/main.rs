@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
 mod admin_api;
+mod bills;
+mod bills_journey;
 mod clients;
 mod corpus;
 mod crowd;
@@ -17,12 +19,15 @@ mod drills_states;
 mod drills_stop;
 mod encrypted;
 mod errors;
+mod holder;
 mod invariants;
 mod journey;
 mod limits;
 mod limits_memory;
 mod limits_story;
 mod metrics;
+mod money;
+mod platform;
 mod process;
 mod refusals;
 mod store_directory_story;

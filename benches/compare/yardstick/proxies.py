@@ -105,9 +105,12 @@ max_connections = {CONNECTIONS}
 [upstream]
 queue_url = "{upstream}"
 run_url = "{upstream}"
+rest_url = "{upstream}"
 [[accounts]]
 name = "bench"
 key = "{self.upstream_key}"
+[pricing]
+sync = "off"
 [store]
 url = "sqlite:///{self.folder}/{name}.db"
 [relay]

@@ -30,7 +30,7 @@ pub struct CallFilter {
     pub until: Option<Timestamp>,
     /// Charged at least this, corrections included.
     pub min_charge: Option<Usd>,
-    /// Only calls whose cost is not known.
+    /// Only closed calls whose cost is not known.
     pub unpriced: bool,
 }
 
@@ -69,7 +69,7 @@ words! {
         Key = "key",
         /// The endpoint.
         Endpoint = "endpoint",
-        /// The tenant's tags, one row for each `k=v`. Not beside key or endpoint.
+        /// The tenant's tags, one row for each `k=v`. Not beside endpoint.
         Tag = "tag",
     }
 }

@@ -42,11 +42,11 @@ pub(super) fn count(session: &Session<'_>, change: &Change<'_>) -> Result<(), St
             continue;
         }
         session.execute(
-            "INSERT INTO usage_tags (day, tenant_id, tag, calls, failed, unpriced, cost_nano, charge_nano)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT DO UPDATE SET calls = calls + ?4, failed = failed + ?5, unpriced = unpriced + ?6,
-                                       cost_nano = cost_nano + ?7, charge_nano = charge_nano + ?8",
-            (day, change.tenant_id, tag, calls, failed, unpriced, cost, charge),
+            "INSERT INTO usage_tags (day, tenant_id, tag, key_id, calls, failed, unpriced, cost_nano, charge_nano)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT DO UPDATE SET calls = calls + ?5, failed = failed + ?6, unpriced = unpriced + ?7,
+                                       cost_nano = cost_nano + ?8, charge_nano = charge_nano + ?9",
+            (day, change.tenant_id, tag, change.key_id, calls, failed, unpriced, cost, charge),
         )?;
     }
     Ok(())

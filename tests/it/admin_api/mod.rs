@@ -104,20 +104,19 @@ async fn each_change_can_say_why() {
     let relay = Relay::sandbox(&[]);
     let operator = Operator::first(&relay);
     let authorization = format!("Bearer {}", operator.token);
-    let change = |method, path, body: &'static str| {
-        let headers = [("authorization", authorization.as_str()), ("x-relay-reason", "by header")];
-        let typed = [headers[0], headers[1], ("content-type", "application/json")];
-        operator.client.send(request(
-            method,
-            path,
-            if body.is_empty() { &headers } else { &typed },
-            body.as_bytes(),
-        ))
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("x-relay-reason", "by header"),
+        ("content-type", "application/json"),
+    ];
+    let change = |method: &str, path: &str, body: &[u8]| {
+        operator.client.send(request(method, &format!("/api/v1{path}"), &headers, body))
     };
-    let made = change("POST", "/api/v1/tenants", r#"{"name":"acme","reason":"by body"}"#).await;
+    let made = change("POST", "/tenants", br#"{"name":"acme","reason":"by body"}"#).await;
     let id = made.json()["id"].clone();
-    assert_eq!(change("PATCH", &format!("/api/v1/tenants/{id}"), r#"{"name":"b"}"#).await.status, 200);
-    assert_eq!(change("DELETE", &format!("/api/v1/tenants/{id}"), "").await.status, 204);
+    let path = format!("/tenants/{id}");
+    assert_eq!(change("PATCH", &path, br#"{"name":"b"}"#).await.status, 200);
+    assert_eq!(change("DELETE", &path, b"").await.status, 204);
     let log = operator.get(&format!("/audit?object=tenant:{id}")).await;
     let lines = log["items"].as_array().unwrap().iter();
     let told: Vec<_> =

@@ -132,7 +132,7 @@ pub(super) async fn later_truth_is_an_adjustment(store: &dyn Store) {
     assert_eq!(store.adjust(truth(CallId(999_999), "1", "1"), author(1)).await.unwrap(), None);
     store.settle(id, settlement(200, None)).await.unwrap();
     let unknown = UsageRecord { calls: 1, unpriced: 1, ..Default::default() };
-    assert_eq!(day_of(store, &key, &[]).await, [unknown.clone()]);
+    assert_eq!(day_of(store, &key, &[]).await, std::slice::from_ref(&unknown));
 
     // What was not known becomes known: the kept hold is given back.
     let first = store.adjust(truth(id, "0", "0"), author(300)).await.unwrap().unwrap();
@@ -160,7 +160,7 @@ pub(super) async fn later_truth_is_an_adjustment(store: &dyn Store) {
     assert_eq!((row.charge_usd, row.adjusted_usd), (Some(usd("0.75").into()), Some(usd("0.75").into())));
     assert_eq!((row.billable_units, row.settled_at), (None, Some(at(102))), "what was said then stays");
     let known = UsageRecord { unpriced: 0, cost: usd("0.5").into(), charge: usd("0.75").into(), ..unknown };
-    assert_eq!(day_of(store, &key, &[]).await, [known.clone()]);
+    assert_eq!(day_of(store, &key, &[]).await, std::slice::from_ref(&known));
     let tagged = UsageRecord { tag: Some("t=1".into()), ..known };
     assert_eq!(day_of(store, &key, &[Dimension::Tag]).await, [tagged]);
 
@@ -283,7 +283,11 @@ pub(super) async fn usage_is_told_apart(store: &dyn Store) {
     assert_eq!(by_tag, [tag("t=1", 2, 3), tag("t=2", 1, 4), tag("u=1", 1, 1)]);
     let both = usage(filter(&[Dimension::Tag, Dimension::Tenant])).await.unwrap();
     assert_eq!(both[0], UsageRecord { tenant: a, ..tag("t=1", 2, 3) });
-    let refused = usage(filter(&[Dimension::Tag, Dimension::Key])).await;
+    let of_one = UsageFilter { key_id: Some(one.id), ..filter(&[Dimension::Tag]) };
+    assert_eq!(usage(of_one).await.unwrap(), [tag("t=1", 2, 3), tag("u=1", 1, 1)]);
+    let of_two = UsageRecord { key_id: Some(two.id), ..tag("t=2", 1, 4) };
+    assert_eq!(usage(of_a(&[Dimension::Key, Dimension::Tag])).await.unwrap()[2], of_two);
+    let refused = usage(filter(&[Dimension::Tag, Dimension::Endpoint])).await;
     assert!(matches!(refused, Err(StoreError::Unanswerable(_))), "{refused:?}");
     let nothing = UsageFilter { from_day: 5000, until_day: 5001, ..filter(&[]) };
     assert_eq!(usage(nothing).await.unwrap(), [UsageRecord::default()]);

@@ -2,6 +2,7 @@
 //! and budgets is told in `store_directory_story`.
 
 mod books;
+mod invariants;
 mod ledger;
 mod model;
 mod money;

@@ -3,11 +3,15 @@
 
 mod client;
 mod fal;
+mod office;
 mod relay;
+mod time;
 
 pub(crate) use client::{Answer, Client, get, post, read_answer, read_answer_if_any, request};
 pub(crate) use fal::{Fal, Seen, Step, json, reply, submit_reply};
+pub(crate) use office::{Made, Office, Wish, author, budget, now, usd};
 pub(crate) use relay::{Relay, binary};
+pub(crate) use time::LeapingClock;
 
 /// The fal key of the tests' account: nothing that a tenant sees may hold any part of it.
 pub(crate) const FAL_KEY: &str = "c0ffee00-canary:5ecre7f00dcanary";
@@ -17,7 +21,12 @@ pub(crate) const FAL_SECRET: &str = "5ecre7f00dcanary";
 /// Waits until `condition` holds; a test that never gets there is ended by the test runner's limit.
 pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
-        tokio::task::yield_now().await;
-        tokio::time::timeout(std::time::Duration::from_millis(5), std::future::pending::<()>()).await.ok();
+        pause().await;
     }
+}
+
+/// Leaves others a moment between two looks.
+pub(crate) async fn pause() {
+    tokio::task::yield_now().await;
+    tokio::time::timeout(std::time::Duration::from_millis(5), std::future::pending::<()>()).await.ok();
 }

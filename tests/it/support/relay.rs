@@ -76,6 +76,8 @@ impl Relay {
         }
         command.env("FAL_RELAY_RELAY__KEY_CHECK_MS", "20").env("FAL_RELAY_SERVER__WORKERS", "2");
         command.env("FAL_RELAY_LOG__FORMAT", "json");
+        // A scripted fal is asked what its test asks, and nothing else.
+        command.env("FAL_RELAY_PRICING__SYNC", "off").env("FAL_RELAY_PRICING__RECONCILE", "off");
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
@@ -117,6 +119,11 @@ impl Relay {
         let output = command.envs(self.settings.iter().map(|(name, value)| (name, value))).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Whether it is `serve --sandbox`.
+    pub(crate) fn in_sandbox(&self) -> bool {
+        self.sandbox
     }
 
     /// A new key of a tenant.

@@ -204,12 +204,13 @@ CREATE TABLE usage_tags (
     tenant_id   INTEGER NOT NULL,
     day         INTEGER NOT NULL,
     tag         TEXT NOT NULL,
+    key_id      INTEGER NOT NULL,
     calls       INTEGER NOT NULL,
     failed      INTEGER NOT NULL,
     unpriced    INTEGER NOT NULL,
     cost_nano   INTEGER NOT NULL,
     charge_nano INTEGER NOT NULL,
-    PRIMARY KEY (tenant_id, day, tag)
+    PRIMARY KEY (tenant_id, day, tag, key_id)
 ) STRICT, WITHOUT ROWID;
 
 -- fal's price list as last synced, and every change to it.

@@ -12,9 +12,8 @@ use super::query::Query;
 /// One stretch of the roll-up for each tenant: the days of a tenant lie side by side.
 pub(super) fn usage(session: &Session<'_>, filter: &UsageFilter) -> Result<Vec<UsageRecord>, StoreError> {
     let by_tag = filter.by.contains(&Dimension::Tag);
-    let by_call = [Dimension::Key, Dimension::Endpoint].iter().any(|one| filter.by.contains(one));
-    if by_tag && (by_call || filter.key_id.is_some() || filter.endpoint.is_some()) {
-        return Err(StoreError::Unanswerable("usage by tag is not kept by key or endpoint"));
+    if by_tag && (filter.by.contains(&Dimension::Endpoint) || filter.endpoint.is_some()) {
+        return Err(StoreError::Unanswerable("usage by tag is not kept by endpoint"));
     }
     let mut query = Query::new("SELECT ");
     for dimension in Dimension::ALL {

@@ -10,7 +10,7 @@ use crate::store::{HeldCall, NewCall, SentCall, StoreError};
 
 use super::lookup;
 
-/// Two statements for a caller without budgets. The row comes first: a meter that is opened on the way adds it up.
+/// Four statements for a caller without budgets. The row comes first: a meter that is opened on the way adds it up.
 pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, StoreError> {
     let id = CallId(session.insert(
         "INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, lease, tags, unit_price, unit, multiplier,

@@ -1,0 +1,81 @@
+//! The routes of a key's holder: which paths they are, and in which shape their errors come.
+
+use http::Method;
+
+use crate::fal::Role;
+use crate::metrics::Route;
+use crate::relay::{HolderPage, Refusal};
+
+/// The methods that they take.
+const ALLOW: &str = "GET, HEAD";
+
+/// The shape of an error's body (protocol 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// As fal's queue and its gateway write it.
+    Gateway,
+    /// As its Platform API writes it.
+    Platform,
+}
+
+/// The page at a path, if it is one. They are the relay's own routes, and under no name that stands for a host of fal's.
+pub(super) fn page(role: Role, path: &str) -> Option<HolderPage> {
+    let rest = path.strip_prefix("/v1/").filter(|_| role == Role::Relay)?;
+    match rest.strip_suffix('/').unwrap_or(rest) {
+        "account" => Some(HolderPage::Account),
+        "usage" => Some(HolderPage::Usage),
+        "models" => Some(HolderPage::Models),
+        "models/pricing" => Some(HolderPage::ModelPrices),
+        _ => None,
+    }
+}
+
+/// What the log line and the counts call a page.
+pub(super) fn route(page: HolderPage) -> Route {
+    match page {
+        HolderPage::Account => Route::Account,
+        HolderPage::Usage => Route::Usage,
+        HolderPage::Models => Route::Models,
+        HolderPage::ModelPrices => Route::ModelPrices,
+    }
+}
+
+/// Whoever reads the Platform API's lists knows its errors.
+pub(super) fn shape(route: Route) -> Shape {
+    match route {
+        Route::Models | Route::ModelPrices => Shape::Platform,
+        _ => Shape::Gateway,
+    }
+}
+
+pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(Refusal::Method { allow: ALLOW }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_the_relays_own() {
+        assert_eq!(page(Role::Relay, "/v1/models/pricing/"), Some(HolderPage::ModelPrices));
+        assert_eq!(page(Role::Relay, "/v1/usage"), Some(HolderPage::Usage));
+        for path in [
+            "/v1",
+            "/v1/",
+            "/v1/usage//",
+            "/v1/usage/x",
+            "/V1/usage",
+            "v1/usage",
+            "/v1/models/pricing/estimate",
+        ] {
+            assert_eq!(page(Role::Relay, path), None, "{path}");
+        }
+        for role in [Role::Queue, Role::Run, Role::Rest] {
+            assert_eq!(page(role, "/v1/account"), None);
+        }
+    }
+}
