@@ -102,7 +102,7 @@ fn schemathesis() {
     let document = format!("{admin}/api/v1/openapi.json");
     let authorization = format!("Authorization: Bearer {}", relay.token);
     let mut story = Command::new(clients().join(".venv/bin/schemathesis"));
-    story.args(["run", &document, "--header", &authorization, "--seed", "1", "--max-examples", "3"]);
+    story.args(["run", &document, "--header", &authorization, "--seed", "1", "--max-examples", "2"]);
     story.args(["--phases", "examples,coverage,fuzzing", "--no-shrink", "--no-color", "--warnings", "off"]);
     // What the document allows may still be refused: it cannot say that a tenant of that name is there already.
     story.args(["--exclude-checks", "positive_data_acceptance"]);

@@ -124,7 +124,7 @@ async fn each_change_can_say_why() {
     let line = |action: &str, reason: &str| (json!(action), json!(reason), json!("owner"));
     let wanted = [
         line("tenant.delete", "by header"),
-        line("tenant.change", "by header"),
+        line("tenant.update", "by header"),
         line("tenant.create", "by body"),
     ];
     assert_eq!(told, wanted);
