@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_foreign_key_is_refused() {
+    fn invariant_7_a_foreign_key_has_a_shortest_and_a_longest_form() {
         let short = "x".repeat(ForeignKey::MIN_LEN - 1);
         let long = "x".repeat(ForeignKey::MAX_LEN + 1);
         for bad in ["", "sk-", &short, &format!("sk-{short}"), &long, "0123456789 abcdef", "0123456789abcdé"]

@@ -10,7 +10,7 @@ use crate::period::{Period, Zone};
 use crate::store::{Budget, BudgetRecord, Payer, Role};
 
 /// At which part of a budget somebody is told, when nobody says.
-const SOFT_PERCENT: u8 = 80;
+pub(super) const SOFT_PERCENT: u8 = 80;
 
 /// A cap on what may be spent in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]

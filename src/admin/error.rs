@@ -63,11 +63,13 @@ pub enum AdminError {
 
 impl AdminError {
     /// A field that cannot be taken.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand in words, texts and errors")]
     pub(super) fn field(field: impl Into<Cow<'static, str>>, reason: impl ToString) -> Self {
         Self::Field { field: field.into(), reason: reason.to_string() }
     }
 
     /// Something that is not there.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand in words, texts and errors")]
     pub(super) fn no_such(what: &'static str, which: impl ToString) -> Self {
         Self::NoSuch(Named { what, which: which.to_string() })
     }

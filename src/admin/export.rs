@@ -11,7 +11,7 @@ use crate::ids::CallId;
 use crate::store::{CallRecord, CallState, Role};
 
 /// Rows of an export that are in memory at once.
-const PAGE: u32 = 1000;
+const EXPORT_ROWS: u32 = 1000;
 
 /// Declares a [`CallView`]: each column's name, type, and what of a record stands in it.
 macro_rules! columns {
@@ -176,7 +176,7 @@ impl Actor {
             ..CallQuery::default()
         };
         let Some(filter) = self.call_filter(&filter).await? else { return Ok(Vec::new()) };
-        let calls = self.store().calls(filter, after, PAGE).await?;
+        let calls = self.store().calls(filter, after, EXPORT_ROWS).await?;
         Ok(calls.iter().map(CallView::from).collect())
     }
 }

@@ -10,10 +10,10 @@ use crate::ids::KeyId;
 use crate::store::{Dimension, Role, UsageFilter, UsageRecord};
 
 /// Days of usage when nobody says how many.
-const DAYS: i64 = 30;
+const USAGE_DAYS: i64 = 30;
 
 /// The most lines of usage in one answer.
-const MAX_ROWS: u32 = 10_000;
+const MAX_USAGE_ROWS: u32 = 10_000;
 
 /// Which usage is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
@@ -163,10 +163,10 @@ impl Actor {
         if let Some(total) = self.store().usage(filter.clone()).await?.first() {
             report.total = total.into();
         }
-        let filter = UsageFilter { by: report.by.clone(), limit: MAX_ROWS + 1, ..filter };
+        let filter = UsageFilter { by: report.by.clone(), limit: MAX_USAGE_ROWS + 1, ..filter };
         let mut rows = self.store().usage(filter).await?;
-        report.truncated = rows.len() > MAX_ROWS as usize;
-        rows.truncate(MAX_ROWS as usize);
+        report.truncated = rows.len() > MAX_USAGE_ROWS as usize;
+        rows.truncate(MAX_USAGE_ROWS as usize);
         report.rows = rows.iter().map(UsageRow::from).collect();
         Ok(report)
     }
@@ -178,7 +178,7 @@ impl Actor {
         };
         let from = match &query.start {
             Some(text) => moment::day_of(moment::past("start", text, self.now())?),
-            None => until - DAYS,
+            None => until - USAGE_DAYS,
         };
         match from < until {
             true => Ok((from, until)),

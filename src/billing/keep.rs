@@ -8,7 +8,7 @@ use crate::store::Author;
 /// Between looks whether anything is due, and so between attempts that fail.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// Between bills.
-const RECONCILE_EVERY: Duration = Duration::from_secs(24 * 3600);
+const RECONCILE_EVERY: Duration = Duration::from_secs(86_400);
 /// The name under which the audit log and adjustments show it.
 const AUTHOR: &str = "fal-relay";
 

@@ -8,7 +8,7 @@ use crate::platform::Event;
 
 /// Requests that are looked up together. More are looked up in several goes, and a request whose parts lie in two of them
 /// is then named as a difference.
-pub(super) const REQUESTS_MAX: usize = 50_000;
+pub(super) const REQUESTS_MAX: usize = 10_000;
 
 /// What fal billed for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,8 +12,6 @@ mod reconcile;
 mod report;
 mod settings;
 mod sync;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

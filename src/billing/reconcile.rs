@@ -16,14 +16,12 @@ use crate::store::{
     Author, CallFilter, CallRecord, CallState, Cost, NewAdjustment, OpenCall, Release, Settlement, StoreError,
 };
 
-/// How far the bill is read back when nobody says: fal may be late, and a night may have been missed.
-const LOOK_BACK: Duration = Duration::from_secs(3 * 24 * 3600);
+/// Three days: how far the bill is read back when nobody says. fal may be late, and a night may have been missed.
+const LOOK_BACK: Duration = Duration::from_secs(259_200);
 /// How far fal's clock and this one may be apart.
 const CLOCKS_APART: Duration = Duration::from_secs(3600);
 /// Rows that are read at once.
 const PAGE: u32 = 1_000;
-/// Rows that may have one request id, one for each account.
-const SAME_REQUEST_MAX: u32 = 100;
 /// The status of a call that fal billed while the relay was not looking.
 const BILLED_STATUS: u16 = 200;
 
@@ -171,7 +169,7 @@ impl Work<'_> {
             return store.call(id).await;
         }
         let filter = CallFilter { request_id: Some(line.request_id.clone()), ..CallFilter::default() };
-        let mut found = store.search(filter, None, SAME_REQUEST_MAX).await?;
+        let mut found = store.search(filter, None, PAGE).await?;
         let ours = found.iter().position(|call| call.account == account.name).unwrap_or(0);
         Ok((ours < found.len()).then(|| found.swap_remove(ours)))
     }

@@ -117,9 +117,9 @@ impl RulesArgs {
     }
 
     /// The changed rules, when anything was said.
-    pub(super) fn change(&self, old: RulesSpec) -> Option<RulesSpec> {
+    pub(super) fn change(&self, old: &RulesSpec) -> Option<RulesSpec> {
         let new = self.over(old.clone());
-        (new != old).then_some(new)
+        (new != *old).then_some(new)
     }
 }
 

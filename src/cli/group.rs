@@ -108,7 +108,7 @@ pub async fn run(command: &GroupCommand, office: &Actor, out: &mut impl Write) -
             let change = GroupUpdate {
                 name: update.name.clone(),
                 multiplier: update.multiplier.clone(),
-                rules: update.rules.change(found.rules),
+                rules: update.rules.change(&found.rules),
             };
             print_one(&update.why.tell(office).update_group(found.id, change).await?, update.json, out)
         }

@@ -205,7 +205,7 @@ async fn run_update(update: &Update, office: &Actor, out: &mut impl Write) -> an
     let change = KeyUpdate {
         name: update.name.clone(),
         group: update.group.clone(),
-        rules: update.rules.change(found.rules.clone()),
+        rules: update.rules.change(&found.rules),
         starts_at: update.starts_at.as_ref().map(|text| unless("now", text)),
         expires_at: matches!(ends, Some(None)).then_some(None),
         expires_in: ends.flatten(),

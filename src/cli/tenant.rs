@@ -164,7 +164,7 @@ async fn run_update(update: &Update, office: &Actor, out: &mut impl Write) -> an
         status: None,
         alert_url: update.alert_url.as_ref().map(none),
         tags: update.tags.clone().map(|tags| if tags == ["none"] { Vec::new() } else { tags }),
-        rules: update.rules.change(found.rules),
+        rules: update.rules.change(&found.rules),
     };
     office.update_tenant(found.id, change).await?;
     for (period, budget) in update.budgets.each() {

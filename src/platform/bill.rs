@@ -40,8 +40,8 @@ impl Platform {
 }
 
 impl Bill<'_> {
-    /// The longest stretch of which fal tells at once.
-    pub const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
+    /// The longest stretch of which fal tells at once: ninety days.
+    pub const LONGEST: Duration = Duration::from_secs(7_776_000);
 
     /// Whether fal tells the tags of each line. An account without them is asked again without.
     pub fn is_tagged(&self) -> bool {

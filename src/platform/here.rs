@@ -33,3 +33,17 @@ pub(super) fn is_elsewhere(url: &Url) -> bool {
         None => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_of_other_machines_have_no_address_here() {
+        let resolve = |name: &str| OnlyHere.resolve(name.parse().unwrap());
+        let found: Vec<_> = resolve("localhost").await.unwrap().collect();
+        assert!(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()));
+        let error = resolve("192.0.2.1").await.err().unwrap().to_string();
+        assert_eq!(error, "192.0.2.1 is not this machine, and --sandbox stays on it");
+    }
+}

@@ -13,8 +13,6 @@ mod list;
 mod pace;
 mod paging;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 pub use bill::{Bill, BillPage};
 pub use client::Platform;

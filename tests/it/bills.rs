@@ -20,7 +20,7 @@ use fal_relay::store::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Fal, LeapingClock, Seen, Step, json as reply_json, until};
+use crate::support::{Fal, LeapingClock, Seen, json as reply_json, until};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -213,6 +213,7 @@ async fn scripted(
         let ok = |body: Value| reply_json("200 OK", &body.to_string());
         let prices = prices.lock().unwrap();
         match seen.target.split('?').next().unwrap() {
+            "/v1/models/pricing" if seen.target.contains("broken") => reply_json("503 Service Unavailable", "{}"),
             "/v1/models" if prices.is_empty() => reply_json("404 Not Found", "{}"),
             "/v1/models" => {
                 let model = |(id, _): &(String, String)| json!({ "endpoint_id": id });
@@ -279,6 +280,19 @@ async fn a_list_that_lacks_most_of_what_is_known_is_refused_unless_forced() {
     bench.list(&[("acme/x", "one")]);
     assert!(matches!(bench.sync(true).await, Err(BillingError::NoPrices)), "not even when forced");
     assert_eq!(bench.known().await.len(), 3);
+}
+
+#[tokio::test]
+async fn invariant_7_an_interrupted_list_is_gone_on_with_for_an_hour() {
+    let bench = Bench::new().await;
+    bench.list(&[("acme/broken", "1")]);
+    for (gap, listed) in [(Duration::ZERO, 1), (HOUR / 2, 1), (HOUR / 2, 2)] {
+        bench.clock.advance(gap);
+        let error = bench.sync(false).await.unwrap_err();
+        assert!(matches!(error, BillingError::Platform(_)), "{error}");
+        assert_eq!(bench.questions("/v1/models"), listed);
+    }
+    assert!(bench.known().await.is_empty(), "a part of a list is no list");
 }
 
 #[tokio::test]
@@ -385,7 +399,7 @@ async fn unbilled(bench: &Bench) -> [CallId; 2] {
 }
 
 #[tokio::test]
-async fn what_fal_never_billed_is_free_after_its_time() {
+async fn invariant_7_a_call_that_was_not_billed_is_free_in_the_end() {
     let bench = Bench::new().await;
     let [lost, unpriced] = unbilled(&bench).await;
     let (young, elsewhere) = (bench.lost("main").await, bench.lost("other").await);
@@ -462,6 +476,19 @@ async fn invariant_7_a_bill_is_read_in_stretches_and_named_up_to_a_point() {
     bench.clock.advance(DAY * 100);
     bench.reconcile(false).await;
     assert_eq!(bench.questions("/v1/models/billing-events"), 4, "unasked, it goes back three days");
+}
+
+#[tokio::test]
+async fn invariant_7_long_bills_and_ledgers_are_read_in_parts() {
+    let bench = Bench::new().await;
+    let lost = (0..1_050).map(|_| bench.lost("main"));
+    futures_util::future::join_all(lost).await;
+    bench.clock.advance(DAY);
+    bench.settled("main", "r-1", Some("0.1")).await;
+    let strangers = (0..10_050).map(|n| line(&format!("s-{n}"), 1, None));
+    bench.bill(strangers.chain([line("r-1", 100_000_000, None)]).collect());
+    let report = bench.reconcile(false).await;
+    assert_eq!((report.strange, report.equal, report.free, report.left), (10_050, 1, 1_050, 0));
 }
 
 /// The service in the background. Its clock leaps, so it is ended by whoever has seen enough.

@@ -1,4 +1,5 @@
-//! Prices and bills as an operator sees them: the binary in front of the simulated fal.
+//! Prices and bills as an operator sees them: the binary in front of the simulated fal, which answers from threads of its
+//! own while a command is waited for.
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ fn rows(relay: &Relay) -> Vec<(String, Option<i64>, bool)> {
     rows.map(Result::unwrap).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prices_come_by_themselves_and_by_command() {
     let fal = sandbox().await;
     set_price(&fal, "0.003").await;
@@ -74,17 +75,15 @@ async fn prices_come_by_themselves_and_by_command() {
     assert!(price("fal's prices were synced"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bill_settles_what_the_relay_could_not_see() {
     let fal = sandbox().await;
     let relay = relay(&fal, &[]);
     relay.cli(&["prices", "sync"]);
-    // Prices are in force as soon as the relay has looked.
-    let known = || relay.store().query_row("SELECT count(*) FROM prices", (), |row| row.get::<_, i64>(0));
-    assert!(known().unwrap() > 0);
+    // The units of the first are not told, the answer of the second breaks off, and nothing is heard of the third.
     assert_eq!(run(&relay, "a cat [[units:none]]").await, 200);
-    assert_ne!(run(&relay, "a dog [[cut]] [[units:2]]").await, 0);
-    let lost = json!({ "prompt": "a cow [[redirect:submit]]" }).to_string();
+    run(&relay, "a dog [[cut]] [[units:2]]").await;
+    let lost = json!({ "prompt": "a cow [[cut:submit]]" }).to_string();
     assert_ne!(relay.client().send(post(ENDPOINT, &relay.key, &lost)).await.status, 200);
     until(|| rows(&relay).iter().filter(|row| row.0 != "held").count() == 3).await;
 
@@ -101,7 +100,7 @@ async fn the_bill_settles_what_the_relay_could_not_see() {
     assert!(again.contains("       3  as the ledger says"), "{again}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_fails_says_what_to_do() {
     let fal = sandbox().await;
     let relay = relay(&fal, &[]);

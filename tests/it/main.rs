@@ -27,6 +27,7 @@ mod limits_memory;
 mod limits_story;
 mod metrics;
 mod money;
+mod operators;
 mod platform;
 mod process;
 mod refusals;

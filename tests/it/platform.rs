@@ -361,6 +361,21 @@ async fn the_bill_is_read_exactly_and_bad_lines_are_told() {
 }
 
 #[tokio::test]
+async fn invariant_7_numbers_of_a_bill_have_a_longest_form() {
+    let number = |digits: usize| format!("0.1{}", "0".repeat(digits - 3));
+    let line = move |request: &str, digits| {
+        format!(r#"{{"request_id":"{request}","endpoint_id":"x/y","cost_total":{}}}"#, number(digits))
+    };
+    let lines = [line("a", 20), line("b", 65)].join(",");
+    let fal =
+        Fal::start(move |_: &Seen| reply_json("200 OK", &format!(r#"{{"billing_events":[{lines}]}}"#))).await;
+    let (platform, key) = (platform(&fal).0, key());
+    let mut bill = platform.bill(&key, Timestamp::from_micros(0), Timestamp::from_micros(1));
+    let page = bill.next().await.unwrap().unwrap();
+    assert_eq!((page.events.len(), page.faults.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn an_account_without_tags_is_asked_without() {
     let fal = Fal::start(|seen: &Seen| match parameter(seen, "source").is_empty() {
         false => reply_json("400 Bad Request", "{}"),

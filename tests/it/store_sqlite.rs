@@ -53,7 +53,7 @@ async fn two_hundred_holds_share_batches() {
     ids.dedup();
     assert_eq!(ids.len(), 200);
     let after = store.statistics();
-    assert_eq!(after.writes - before.writes, 400, "two statements each");
+    assert_eq!(after.writes - before.writes, 800, "four statements each");
     assert!(after.batches - before.batches <= 2, "{after:?}");
 }
 

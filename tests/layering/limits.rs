@@ -16,7 +16,13 @@ const ELSEWHERE: &[&str] = &["sandbox", "cli"];
 
 /// Numbers that bound nothing, each with what it is.
 const NOT_LIMITS: &[(&str, &str)] = &[
+    ("admin::DAY_MICROS", "a day"),
     ("admin::LONGEST", "a date"),
+    ("admin::PAGE_ROWS", "what a question means that names no number of rows"),
+    ("admin::QUOTA_PER_USD", "what an import means that names no price of a point"),
+    ("admin::SOFT_PERCENT", "what a budget means that names no part"),
+    ("admin::USAGE_DAYS", "what a question means that names no days"),
+    ("billing::BILLED_STATUS", "a status"),
     ("call_log::LINE_BYTES", "room that a line is given at first"),
     ("call_log::ROOM_KEPT_BYTES", "room that stays from flush to flush, within BUFFER_MAX_BYTES"),
     ("config::MAX_COUNT", "what a setting may be"),
@@ -35,6 +41,7 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("key::CHECKSUM_LEN", "a key's form"),
     ("key::FAIR_BYTES", "a key's form"),
     ("metrics::COUNT", "words in a closed list"),
+    ("platform::NANO_DIGITS", "a form of numbers"),
     ("relay::DAY_SECONDS", "a day"),
     ("relay::USAGE_DAYS", "what a question means that names no days"),
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),

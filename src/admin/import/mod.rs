@@ -73,6 +73,7 @@ pub struct EntryProblem {
 }
 
 impl EntryProblem {
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand in words, texts and errors")]
     fn new(line: u64, field: impl Into<String>, reason: impl ToString) -> Self {
         Self { line, field: field.into(), reason: reason.to_string() }
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::EntryProblem;
 use super::read::Entry;
+use crate::admin::budget::SOFT_PERCENT;
 use crate::admin::check;
 use crate::clock::Timestamp;
 use crate::ids::GroupId;
@@ -44,9 +45,6 @@ const READ: [&str; 12] = [
 
 /// The name of a key that has none.
 const NAMELESS: &str = "imported";
-
-/// At which part of a budget somebody is told.
-const SOFT_PERCENT: u8 = 80;
 
 /// What is the same for all tokens of a file.
 pub(super) struct Terms<'a> {

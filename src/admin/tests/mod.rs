@@ -1,6 +1,7 @@
 //! The service on a real store and a hand-wound clock.
 
 mod import;
+mod limits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,9 @@ impl Office {
         self.owner.key(id).await.unwrap().state
     }
 }
+
+/// Whose, of which period, what is left, when it resets.
+type Left = (Option<i64>, Period, Option<String>, Option<String>);
 
 fn create(tenant: &str) -> KeyCreate {
     KeyCreate { tenant: tenant.into(), name: Some("web".into()), ..KeyCreate::default() }
@@ -339,7 +343,7 @@ async fn an_account_tells_each_budget_also_before_its_first_call() {
     let key = KeyCreate { budgets: vec![budget(Period::Day, "5")], ..create("alpha") };
     let key = office.owner.create_key(key).await.unwrap().record;
     office.clock.advance(40 * DAY);
-    let told = |meters: &[MeterView]| -> Vec<(Option<i64>, Period, Option<String>, Option<String>)> {
+    let told = |meters: &[MeterView]| -> Vec<Left> {
         let one = |m: &MeterView| (m.key_id, m.period, m.left_usd.clone(), m.resets_at.clone());
         meters.iter().map(one).collect()
     };

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{Operator, explained};
 use crate::config::said::{DEFAULTS, Said, Value};
-use crate::{http, relay, sandbox, telemetry, tls, upstream};
+use crate::{billing, http, relay, sandbox, telemetry, tls, upstream};
 
 #[test]
 fn the_default_file_and_the_defaults_of_each_room_are_the_same() {
@@ -11,6 +11,9 @@ fn the_default_file_and_the_defaults_of_each_room_are_the_same() {
     assert_eq!(config.tls, tls::Settings::default());
     assert_eq!(config.upstream, upstream::Settings::default());
     assert_eq!(config.relay, relay::Settings::default());
+    assert_eq!(config.billing, billing::Settings::default());
+    assert_eq!((config.platform.url.as_str(), config.platform.loopback_only), ("https://api.fal.ai", false));
+    assert_eq!(config.platform.requests_per_second.get(), 2);
     assert_eq!(config.log, telemetry::Settings::default());
     assert_eq!(config.sandbox, sandbox::Settings::default());
     assert_eq!(config.store.sqlite_path, std::path::Path::new("fal-relay-data/relay.db"));
@@ -95,6 +98,53 @@ fn accounts_come_from_the_file_the_environment_and_key_files() {
     let accounts: Vec<_> = config.accounts.iter().map(|a| (a.name.as_str(), a.key.expose())).collect();
     assert_eq!(accounts, [("team-a", "new:new"), ("b", "file-id:file-secret"), ("c", "c:c")]);
     assert_eq!(config.notices, ["FAL_KEY is not used, since accounts are configured"]);
+}
+
+#[test]
+fn admin_keys_come_from_the_file_the_environment_and_key_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    std::fs::write(&key_file, "file-id:file-secret\n").unwrap();
+    let text = format!(
+        "[[accounts]]\nname = \"a\"\nkey = \"a:a\"\nadmin_key = \"old:old\"\n\
+         [[accounts]]\nname = \"b\"\nkey = \"b:b\"\nadmin_key_file = {:?}\n\
+         [[accounts]]\nname = \"c\"\nkey = \"c:c\"",
+        key_file.display().to_string()
+    );
+    let said =
+        Operator::writes(&text).sets("FAL_RELAY_ACCOUNTS__A__ADMIN_KEY", "0123456789ab:0123456789abcdef");
+    let config = said.load().unwrap();
+    let admin_key = |account: &crate::config::Account| Some(account.admin_key.as_ref()?.expose().to_owned());
+    let keys: Vec<_> = config.accounts.iter().map(|a| (a.key.expose().to_owned(), admin_key(a))).collect();
+    let pair = |key: &str, admin_key: Option<&str>| (key.to_owned(), admin_key.map(str::to_owned));
+    assert_eq!(
+        keys,
+        [
+            pair("a:a", Some("0123456789ab:0123456789abcdef")),
+            pair("b:b", Some("file-id:file-secret")),
+            pair("c:c", None)
+        ]
+    );
+    assert!(explained(&config).contains("a.admin_key = ****cdef"));
+    assert!(!format!("{config:?}").contains("0123456789ab"));
+}
+
+#[test]
+fn fal_key_may_have_an_admin_key_beside_it() {
+    let admin_key = ("FAL_RELAY_ACCOUNTS__DEFAULT__ADMIN_KEY", "id:admin");
+    let config =
+        Operator::default().sets("FAL_KEY", "id:secret").sets(admin_key.0, admin_key.1).load().unwrap();
+    let account = &config.accounts[0];
+    assert_eq!((account.name.as_str(), account.key.expose()), ("default", "id:secret"));
+    assert_eq!(account.admin_key.as_ref().map(crate::secret::Secret::expose), Some("id:admin"));
+    assert!(config.notices.is_empty());
+    let refused = Operator::default().sets(admin_key.0, admin_key.1).refused();
+    assert!(refused.contains("need a key"), "{refused}");
+    let refused = Operator::default().sets("FAL_KEY", "id:secret").sets(admin_key.0, "hidden").refused();
+    assert!(
+        refused.contains("accounts.admin_key is not a fal key") && !refused.contains("hidden"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -8,17 +8,17 @@ use crate::support::Relay;
 /// More than are read from the store at once.
 const ROWS: i64 = 2_500;
 
-/// A relay with so many settled calls of one tenant, each at 0.01 dollars.
+/// A relay with so many settled calls of one tenant, whose costs nobody knows.
 async fn with_calls(relay: &Relay) {
     relay.client().submit("fal-ai/flux-1/dev", &relay.key).await;
     let store = relay.store();
     store
         .execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-             INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, state, request_id, app_base, status,
-                                billable_units, held_at, sent_at, settled_at)
-             SELECT tenant_id, key_id, account, 'fal-ai/made', kind, 'settled', printf('%08x-made', i), app_base, 200,
-                    '1', held_at + i, sent_at + i, sent_at + i
+             INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, state, open, request_id, app_base, lease, status,
+                                multiplier, hold_nano, hold_basis, billable_units, held_at, sent_at, settled_at)
+             SELECT tenant_id, key_id, account, 'fal-ai/made', kind, 'settled', NULL, printf('%08x-made', i), app_base, lease,
+                    200, multiplier, 0, hold_basis, '1', held_at + i, sent_at + i, sent_at + i
              FROM n, calls WHERE calls.id = 1",
             [ROWS],
         )

@@ -139,7 +139,8 @@ impl Relay {
 
     /// The store's file, beside the relay.
     pub(crate) fn store(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.folder.path().join("fal-relay-data/relay.db")).unwrap()
+        let data = if self.sandbox { "fal-relay-sandbox" } else { "fal-relay-data" };
+        rusqlite::Connection::open(self.folder.path().join(data).join("relay.db")).unwrap()
     }
 
     /// All that the relay has written since its start.
