@@ -7,6 +7,8 @@ use crate::store::Author;
 
 /// Between looks whether anything is due, and so between attempts that fail.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// The same while no price is known at all: calls may be refused for that.
+const LOOK_FOR_FIRST: Duration = Duration::from_secs(120);
 /// Between bills.
 const RECONCILE_EVERY: Duration = Duration::from_secs(86_400);
 /// The name under which the audit log and adjustments show it.
@@ -14,7 +16,7 @@ const AUTHOR: &str = "fal-relay";
 
 impl Billing {
     /// Syncs prices when they are missing or old, and reads the bill once a day; never returns. When fal does not tell,
-    /// what was known stays, and it is asked again in an hour.
+    /// what was known stays, and it is asked again in an hour; within minutes when nothing is known.
     pub async fn keep(&self) {
         let mut reconciled_at: Option<Duration> = None;
         loop {
@@ -31,7 +33,9 @@ impl Billing {
                 }
                 tell_bill(report);
             }
-            self.clock.sleep(LOOK_EVERY).await;
+            let knows_prices = self.store.price_versions(1).await.is_ok_and(|found| !found.is_empty());
+            let waits_for_first = self.settings.sync && !knows_prices;
+            self.clock.sleep(if waits_for_first { LOOK_FOR_FIRST } else { LOOK_EVERY }).await;
         }
     }
 

@@ -157,3 +157,40 @@ fn relay_tag(raw: &RawValue) -> Option<String> {
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(NUMBER_MAX_LEN).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_page_panics(text in "\\PC{0,200}", number in "-?[0-9]{0,40}(\\.[0-9]{0,40})?([eE][+-]?[0-9]{0,12})?") {
+            let line = |value: &str| format!(
+                r#"{{"request_id":"a","endpoint_id":"b","cost_total":{value},"output_units":{value},"tags":{value}}}"#
+            );
+            let quoted = serde_json::to_string(&text).unwrap();
+            for value in [text.as_str(), quoted.as_str(), number.as_str()] {
+                let _read = read_events(value.as_bytes());
+                let _read = read_events(format!(r#"{{"billing_events":[{}]}}"#, line(value)).as_bytes());
+            }
+        }
+
+        /// However fal writes an amount, it is the same one.
+        #[test]
+        fn amounts_are_exact(nanos in 0_i64..=1_000_000_000_000_000_000) {
+            let dollars = Usd::from_nanos(nanos).unwrap();
+            for cost in [
+                format!(r#""cost_estimate_nano_usd":{nanos}"#),
+                format!(r#""cost_estimate_nano_usd":"{nanos}.0""#),
+                format!(r#""cost_total":{dollars}"#),
+                format!(r#""cost_total":"{dollars}""#),
+                format!(r#""cost_total":{nanos}e-9"#),
+            ] {
+                let page = format!(r#"{{"billing_events":[{{"request_id":"a","endpoint_id":"b",{cost}}}]}}"#);
+                prop_assert_eq!(read_events(page.as_bytes()).unwrap().events[0].cost, dollars, "{}", cost);
+            }
+        }
+    }
+}

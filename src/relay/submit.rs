@@ -164,9 +164,9 @@ async fn not_accepted(
     }
 }
 
-/// fal refused the job, or failed in a way that leaves open whether it took it.
+/// fal refused the job, or answered in a way that leaves open whether it took it: then the row ends as unknown.
 fn close(admitted: Admitted, status: StatusCode) {
-    if status.is_client_error() || status.is_redirection() {
+    if status.is_client_error() {
         admitted.release(Some(status.as_u16()), "refused");
     }
 }

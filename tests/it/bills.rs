@@ -527,6 +527,19 @@ async fn a_fal_that_fails_is_asked_again_in_an_hour_and_prices_stay() {
 }
 
 #[tokio::test]
+async fn invariant_7_first_prices_are_asked_for_until_they_come() {
+    let bench = Bench::with(Settings::default(), None).await;
+    let start = bench.clock.elapsed();
+    let mut asked = Vec::new();
+    kept(&bench, || {
+        asked.push(bench.clock.elapsed() - start);
+        bench.questions("/v1/models") >= 3
+    })
+    .await;
+    assert!(asked.last().is_some_and(|last| (240..HOUR.as_secs()).contains(&last.as_secs())), "{asked:?}");
+}
+
+#[tokio::test]
 async fn what_is_off_is_off() {
     let settings = Settings { sync: false, reconcile: false, ..Settings::default() };
     let bench = Bench::with(settings, Some("id-admin:secret")).await;

@@ -33,6 +33,7 @@ fn every_address_of_fal_is_this_machine() {
     let faces = ["queue", "run", "rest", "api", "cdn"].map(|face| format!("http://127.0.0.1:4321/{face}"));
     assert_eq!(urls.map(String::as_str), faces.each_ref().map(String::as_str));
     assert_eq!(upstream.ws_url, "ws://127.0.0.1:4321/ws");
+    assert_eq!((&config.platform.url, config.platform.loopback_only), (&upstream.api_url, true));
     assert!(upstream.queue_aliases.is_empty());
 
     config.point_at_sandbox(([0, 0, 0, 0], 4321).into(), "https://box.example");

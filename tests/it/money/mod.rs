@@ -1,6 +1,7 @@
 //! Money by the front door: what is let in, what is held, what it costs, and who is told.
 
 mod alerts;
+mod bill;
 mod caps;
 mod drill;
 mod limits;

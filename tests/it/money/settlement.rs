@@ -16,7 +16,9 @@ async fn shop(settings: &[(&str, &str)]) -> (Fal, Relay, Office, Made) {
 }
 
 /// Units and status of an end; what fal bills at $2.5, and what the tenant pays at one and a half times; `None` is unknown.
-const ENDS: &[(&str, Option<&str>, Option<(&str, &str)>)] = &[
+type End = (&'static str, Option<&'static str>, Option<(&'static str, &'static str)>);
+
+const ENDS: &[End] = &[
     ("200", Some("1"), Some(("2.50", "3.75"))),
     ("200", Some("3.008"), Some(("7.52", "11.28"))),
     ("200", Some("0.0000000002"), Some(("0.00", "0.000000001"))),

@@ -196,23 +196,23 @@ impl Office {
 
     /// Invariant 5: what the meters say is what the rows say, to the nano-dollar. Returns the rows.
     pub(crate) async fn balance(&self) -> Vec<CallRecord> {
-        let (rows, meters) = self.still().await;
+        let (rows, meters, usage) = self.still().await;
         rows.iter().for_each(check_row);
         for meter in &meters {
             let said = (meter.spent_nano, meter.held.nanos());
             assert_eq!(said, sums(&rows, meter), "a meter is not the sum of its rows: {meter:?}");
         }
-        self.compare_usage(&rows).await;
+        assert_eq!(usage, settled(&rows), "the roll-up is not the sum of its rows");
         rows
     }
 
-    /// Rows and meters of one moment: the relay may be writing meanwhile.
-    async fn still(&self) -> (Vec<CallRecord>, Vec<Meter>) {
+    /// Rows, meters and roll-up of one moment: the relay may be writing meanwhile.
+    async fn still(&self) -> (Vec<CallRecord>, Vec<Meter>, (u64, i64)) {
         loop {
             let before = self.rows().await;
-            let meters = self.meters().await;
+            let (meters, usage) = (self.meters().await, self.usage().await);
             if self.rows().await == before {
-                return (before, meters);
+                return (before, meters, usage);
             }
         }
     }
@@ -232,8 +232,8 @@ impl Office {
         meters
     }
 
-    /// The roll-up counts each settled row once: a row that was closed twice would be in it twice.
-    async fn compare_usage(&self, rows: &[CallRecord]) {
+    /// Calls and charges by the roll-up, which counts each settled row once: one that was closed twice would be in it twice.
+    async fn usage(&self) -> (u64, i64) {
         let filter = UsageFilter {
             from_day: 0,
             until_day: 1 << 20,
@@ -244,11 +244,16 @@ impl Office {
             limit: 10,
         };
         let usage = self.store.usage(filter).await.unwrap();
-        let settled: Vec<_> = rows.iter().filter(|row| row.state == CallState::Settled).collect();
-        let charged: i64 = settled.iter().filter_map(|row| Some(row.charge_usd?.nanos())).sum();
-        let said = usage.first().map_or((0, 0), |sum| (sum.calls, sum.charge.nanos()));
-        assert_eq!(said, (settled.len() as u64, charged), "the roll-up is not the sum of its rows");
+        usage.first().map_or((0, 0), |sum| (sum.calls, sum.charge.nanos()))
     }
+}
+
+/// The same by the rows.
+fn settled(rows: &[CallRecord]) -> (u64, i64) {
+    let settled = rows.iter().filter(|row| row.state == CallState::Settled);
+    settled.fold((0, 0), |(calls, charged), row| {
+        (calls + 1, charged + row.charge_usd.map_or(0, fal_relay::money::Delta::nanos))
+    })
 }
 
 /// A hold belongs to an open row, or to a settled one whose cost is not known; no other has one.
@@ -272,7 +277,7 @@ fn sums(rows: &[CallRecord], meter: &Meter) -> (i64, i64) {
     };
     let rows = rows.iter().filter(counts);
     rows.fold((0, 0), |(spent, held), row| {
-        let charge = row.charge_usd.map_or(0, |charge| charge.nanos());
+        let charge = row.charge_usd.map_or(0, fal_relay::money::Delta::nanos);
         (spent + charge, held + if row.hold_open { row.hold_usd.nanos() } else { 0 })
     })
 }
