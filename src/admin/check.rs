@@ -68,6 +68,14 @@ pub(super) fn cursor(cursor: Option<&str>) -> Result<Option<i64>, AdminError> {
     cursor.map(read).transpose()
 }
 
+/// The number after which rows are wanted; from the first when not given.
+pub(super) fn after(after: Option<i64>) -> Result<i64, AdminError> {
+    match after {
+        Some(after) if after < 0 => Err(AdminError::field("after", "must not be below zero")),
+        after => Ok(after.unwrap_or(0)),
+    }
+}
+
 /// What a list is searched for.
 pub(super) fn search(text: Option<&str>) -> Result<Option<String>, AdminError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::calls::CallQuery;
-use super::{Actor, AdminError};
+use super::{Actor, AdminError, check};
 use crate::ids::CallId;
 use crate::store::{CallRecord, CallState, Role};
 
@@ -151,6 +151,13 @@ pub struct ExportQuery {
     pub start: Option<String>,
     /// Only calls held before this moment.
     pub end: Option<String>,
+}
+
+impl ExportQuery {
+    /// The row after which the export begins.
+    pub fn begins(&self) -> Result<CallId, AdminError> {
+        check::after(self.after).map(CallId)
+    }
 }
 
 impl Actor {

@@ -135,7 +135,7 @@ impl Actor {
     }
 
     /// The one place where a role is held against what it takes.
-    fn may(&self, needed: Role) -> Result<(), AdminError> {
+    pub fn may(&self, needed: Role) -> Result<(), AdminError> {
         match self.role >= needed {
             true => Ok(()),
             false => Err(AdminError::Forbidden { needed, has: self.role }),

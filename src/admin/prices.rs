@@ -220,7 +220,7 @@ impl Actor {
     pub async fn price_changes(&self, query: PriceChangeQuery) -> Result<Vec<PriceChangeView>, AdminError> {
         self.may(Role::Read)?;
         let limit = check::limit(query.limit)?;
-        let changes = self.store().price_changes(query.after.unwrap_or(0), limit).await?;
+        let changes = self.store().price_changes(check::after(query.after)?, limit).await?;
         Ok(changes.iter().map(PriceChangeView::from).collect())
     }
 

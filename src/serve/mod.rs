@@ -49,6 +49,7 @@ pub struct House {
     /// What is known of the roads to fal.
     pub roads: Arc<upstream::Shared>,
     config: Config,
+    admin: Admin,
     admin_listener: TcpListener,
     workers: Workers,
     store: Arc<dyn Store>,
@@ -117,7 +118,8 @@ impl House {
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
         let desk = Desk::new(log.clone(), clock.clone(), process_number(&random)?);
-        let first = first_keys(admin(&config, kind, store.clone(), clock.clone(), random)).await?;
+        let admin = admin(&config, kind, store.clone(), clock.clone(), random);
+        let first = first_keys(&admin).await?;
         let welcome = welcome(&sockets, https.as_ref(), sandbox.as_ref(), first)?;
         let roads: Arc<upstream::Shared> = Arc::default();
         let workers = Workers {
@@ -138,6 +140,7 @@ impl House {
             welcome,
             roads,
             config,
+            admin,
             admin_listener: TcpListener::from_std(sockets.admin).map_err(ServeError::Runtime)?,
             workers,
             store,
@@ -169,9 +172,12 @@ impl House {
             .map(|certificates| tokio::spawn(certificates.watch(self.clock.clone(), self.config.tls.reload)));
         let close = CancellationToken::new();
         let admin = tokio::spawn(
-            axum::serve(self.admin_listener, admin_router(self.readiness.clone(), self.metrics.clone()))
-                .with_graceful_shutdown(close.clone().cancelled_owned())
-                .into_future(),
+            axum::serve(
+                self.admin_listener,
+                admin_router(self.readiness.clone(), self.metrics.clone(), self.admin),
+            )
+            .with_graceful_shutdown(close.clone().cancelled_owned())
+            .into_future(),
         );
         let working = self.workers.start(self.config.server.workers, &close)?;
         stop.cancelled().await;
@@ -333,7 +339,7 @@ struct FirstKeys {
 
 /// A store without keys is a first start: it gets one, so that the next command can be a call. A store without operators
 /// gets one, so that the next command can be one of the admin API.
-async fn first_keys(admin: Admin) -> Result<FirstKeys, ServeError> {
+async fn first_keys(admin: &Admin) -> Result<FirstKeys, ServeError> {
     let admin = admin.by("first start", Role::Owner);
     let mut first = FirstKeys::default();
     if admin.keys(KeyQuery { limit: Some(1), ..KeyQuery::default() }).await?.items.is_empty() {

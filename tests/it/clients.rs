@@ -84,3 +84,29 @@ fn curl() {
     tell(story, &[("BASE", &relay.base()), ("KEY", &relay.key)]);
     assert_settled(&relay);
 }
+
+#[test]
+fn curl_for_operators() {
+    let relay = Relay::sandbox(&[]);
+    let mut story = Command::new("bash");
+    story.arg("curl_admin.sh");
+    let admin = format!("http://{}", relay.admin);
+    tell(story, &[("BASE", &relay.base()), ("ADMIN", &admin), ("TOKEN", &relay.token)]);
+}
+
+/// The document says what the routes do: requests made after it, sound and unsound ones, are answered as it says.
+#[test]
+fn schemathesis() {
+    let relay = Relay::sandbox(&[]);
+    let admin = format!("http://{}", relay.admin);
+    let document = format!("{admin}/api/v1/openapi.json");
+    let authorization = format!("Authorization: Bearer {}", relay.token);
+    let mut story = Command::new(clients().join(".venv/bin/schemathesis"));
+    story.args(["run", &document, "--header", &authorization, "--seed", "1", "--max-examples", "2"]);
+    story.args(["--phases", "examples,coverage,fuzzing", "--no-shrink", "--no-color", "--warnings", "off"]);
+    // What the document allows may still be refused: it cannot say that a tenant of that name is there already.
+    story.args(["--exclude-checks", "positive_data_acceptance"]);
+    // It would end the token that it works with.
+    story.args(["--exclude-operation-id", "revoke_operator"]);
+    tell(story, &[("HOME", relay.folder.path().to_str().unwrap())]);
+}

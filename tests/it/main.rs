@@ -1,6 +1,7 @@
 //! The integration tests, one binary, read as chapters.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and stops")]
 
+mod admin_api;
 mod bills;
 mod bills_journey;
 mod clients;
@@ -17,6 +18,7 @@ mod drills_start;
 mod drills_states;
 mod drills_stop;
 mod encrypted;
+mod errors;
 mod holder;
 mod invariants;
 mod journey;

@@ -21,7 +21,7 @@ use crate::store::Role;
 const QUOTA_PER_USD: i64 = 500_000;
 
 /// The most keys in one import: it is one transaction, and nothing else is written meanwhile.
-const MAX_ENTRIES: usize = 50_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// What another gateway exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]

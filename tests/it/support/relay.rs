@@ -31,6 +31,8 @@ pub(crate) struct Relay {
     pub(crate) folder: Arc<TempDir>,
     /// The key of the first start.
     pub(crate) key: String,
+    /// The operator's token of the first start.
+    pub(crate) token: String,
     settings: Vec<(String, String)>,
     sandbox: bool,
     child: Child,
@@ -90,6 +92,7 @@ impl Relay {
             https: https(&banner),
             admin: address("operators").unwrap(),
             key: row(&banner, "your key").unwrap_or_default(),
+            token: row(&banner, "admin key").unwrap_or_default(),
             folder,
             settings,
             sandbox,
@@ -136,7 +139,8 @@ impl Relay {
 
     /// The store's file, beside the relay.
     pub(crate) fn store(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.folder.path().join("fal-relay-data/relay.db")).unwrap()
+        let data = if self.sandbox { "fal-relay-sandbox" } else { "fal-relay-data" };
+        rusqlite::Connection::open(self.folder.path().join(data).join("relay.db")).unwrap()
     }
 
     /// All that the relay has written since its start.
@@ -192,9 +196,9 @@ impl Relay {
     pub(crate) fn restart(mut self) -> Self {
         self.signal("-KILL");
         self.child.wait().unwrap();
-        let key = std::mem::take(&mut self.key);
+        let (key, token) = (std::mem::take(&mut self.key), std::mem::take(&mut self.token));
         let mut again = Self::start(self.folder.clone(), self.settings.clone(), self.sandbox);
-        again.key = key;
+        (again.key, again.token) = (key, token);
         again
     }
 }
