@@ -133,6 +133,7 @@ async fn invariant_7_alerts_wait_in_a_bounded_queue_and_are_tried_a_few_times() 
 
 /// Time is tokio's own and stands still until nothing else is left to do.
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "tokio's own clock is the one that stands still here")]
 async fn invariant_7_receivers_that_hang_are_given_up_a_few_at_once() {
     let start = tokio::time::Instant::now();
     let (asked, _) = raised(17, |_: &Seen| Step::Hang).await;

@@ -123,7 +123,7 @@ async fn open_job(office: &Office, made: &Made, number: usize) {
 
 #[tokio::test]
 async fn invariant_7_open_jobs_are_read_in_parts_and_looked_at_a_few_at_once() {
-    let held: Arc<Mutex<Vec<Option<mpsc::UnboundedSender<Vec<u8>>>>>> = Arc::default();
+    let held = Arc::new(Mutex::new(Vec::new()));
     let first = held.clone();
     let fal = Fal::start(move |_: &Seen| {
         let mut first = first.lock().unwrap();
