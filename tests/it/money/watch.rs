@@ -143,7 +143,7 @@ async fn invariant_7_open_jobs_are_read_in_parts_and_looked_at_a_few_at_once() {
     until(|| fal.seen().len() >= 16).await;
     assert_eq!(fal.seen().len(), 16, "more wait until one of these is answered");
     for answer in held.lock().unwrap().iter_mut().filter_map(Option::take) {
-        answer.send(reply("200 OK", &[], br#"{"status":"IN_PROGRESS"}"#)).unwrap();
+        answer.send(reply("200 OK", &[("connection", "close")], br#"{"status":"IN_PROGRESS"}"#)).unwrap();
     }
     let asked = || fal.seen().into_iter().map(|seen| seen.target).collect::<HashSet<_>>().len();
     until(|| asked() == 1_050).await;
