@@ -57,6 +57,9 @@ struct Number {
 
 const NUMBER_MAX_BYTES: usize = 8 + 1 + 16;
 
+/// Stands in the log for the answer to a client who left before it began; nginx has it so, and fal for its own calls.
+const CLIENT_LEFT: u16 = 499;
+
 impl Number {
     fn new(process: u32, count: u64) -> Self {
         let mut number = Self { text: [b'-'; NUMBER_MAX_BYTES], len: 0 };
@@ -84,7 +87,8 @@ pub(super) struct Record {
     pub(super) notes: Notes,
     method: Method,
     start: Duration,
-    status: StatusCode,
+    /// None until there is an answer.
+    status: Option<StatusCode>,
     fault: Option<Fault>,
     error: Option<&'static str>,
     cause: Option<String>,
@@ -103,7 +107,7 @@ impl Record {
             notes: Notes::default(),
             method,
             start: desk.clock.elapsed(),
-            status: StatusCode::OK,
+            status: None,
             fault: None,
             error: None,
             cause: None,
@@ -133,13 +137,13 @@ impl Record {
     }
 
     /// Counts the call and writes its line.
-    fn end(&self) {
+    fn end(&self, status: u16) {
         let total = self.desk.clock.elapsed().saturating_sub(self.start);
         let request_bytes = self.notes.body.as_ref().map(|body| body.bytes());
         self.counts.call_ended(&EndedCall {
             route: self.notes.route,
-            status: self.status.as_u16(),
-            fault: counted(self.fault, self.status),
+            status,
+            fault: counted(self.fault, status),
             error: self.error,
             account: self.notes.account.as_ref(),
             request_bytes: request_bytes.unwrap_or(0),
@@ -148,11 +152,11 @@ impl Record {
             total,
             complete: self.complete,
         });
-        self.write(total, request_bytes);
+        self.write(status, total, request_bytes);
     }
 
     /// Writes the line. A level above INFO asks the operator to look: WARN for fal's faults, ERROR for the relay's.
-    fn write(&self, total: Duration, request_bytes: Option<u64>) {
+    fn write(&self, status: u16, total: Duration, request_bytes: Option<u64>) {
         let level = match self.fault {
             None | Some(Fault::Client) => Level::INFO,
             Some(Fault::Fal) => Level::WARN,
@@ -162,7 +166,7 @@ impl Record {
             line.text(field!("id"), self.id.as_str());
             line.text(field!("method"), self.method.as_str());
             self.write_notes(line);
-            line.number(field!("status"), self.status.as_u16().into());
+            line.number(field!("status"), status.into());
             if let Some(bytes) = request_bytes {
                 line.number(field!("request_bytes"), bytes);
             }
@@ -191,17 +195,26 @@ impl Record {
     }
 }
 
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            (self.fault, self.error) = (Some(Fault::Client), Some("client_left"));
+        }
+        self.end(self.status.map_or(CLIENT_LEFT, |status| status.as_u16()));
+    }
+}
+
 /// An answer that was passed on is judged by its status, one of the relay's own by its cause.
-fn counted(fault: Option<Fault>, status: StatusCode) -> metrics::Fault {
+fn counted(fault: Option<Fault>, status: u16) -> metrics::Fault {
     match fault {
-        None => metrics::Fault::of_passed(status.as_u16()),
+        None => metrics::Fault::of_passed(status),
         Some(Fault::Client) => metrics::Fault::Client,
         Some(Fault::Relay) => metrics::Fault::Relay,
         Some(Fault::Fal) => metrics::Fault::Fal,
     }
 }
 
-/// An answer's body that writes the call's line when it has ended or is dropped.
+/// An answer's body; the call's line is written when it has ended or is dropped.
 pub(super) struct Recorded {
     body: ReplyBody,
     record: Box<Record>,
@@ -209,15 +222,9 @@ pub(super) struct Recorded {
 
 impl Recorded {
     pub(super) fn new(body: ReplyBody, status: StatusCode, mut record: Box<Record>) -> Self {
-        record.status = status;
+        record.status = Some(status);
         record.complete = body.is_end_stream();
         Self { body, record }
-    }
-}
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        self.record.end();
     }
 }
 
