@@ -96,8 +96,10 @@ impl Desk {
 
 /// A port of its own for every listener, so that the settings say where the relay is.
 fn listeners() -> Vec<(String, String)> {
-    // Held together, so that no two are the same.
-    let sockets = LISTENERS.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+    // Held together, so that no two are the same; below the ports that the system gives to others meanwhile.
+    let first = 10_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 20;
+    let mut free = (first..).filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let sockets = LISTENERS.map(|name| (name, free.next().unwrap()));
     let address = |(name, socket): &(&str, TcpListener)| {
         (format!("FAL_RELAY_{name}"), socket.local_addr().unwrap().to_string())
     };

@@ -28,6 +28,7 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("config::MAX_COUNT", "what a setting may be"),
     ("config::MAX_WAIT", "what a setting may be"),
     ("fal::KEY_MAX", "the longest of three words in the source"),
+    ("http::CLIENT_LEFT", "a status"),
     ("http::HEAD_BYTES", "the protocol's"),
     ("http::DATA", "the protocol's"),
     ("http::HEADERS", "the protocol's"),
