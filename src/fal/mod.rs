@@ -9,6 +9,7 @@ mod rewrite;
 mod route;
 mod sse;
 mod tags;
+pub mod webhook;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};

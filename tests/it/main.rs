@@ -28,6 +28,7 @@ mod limits_story;
 mod metrics;
 mod money;
 mod operators;
+mod outside;
 mod platform;
 mod process;
 mod refusals;
