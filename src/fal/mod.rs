@@ -9,6 +9,7 @@ mod rewrite;
 mod route;
 mod sse;
 mod tags;
+mod target;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};
@@ -17,3 +18,4 @@ pub use json::top_level_strings;
 pub use rewrite::{Addresses, Rewriter};
 pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal};
 pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};
+pub use target::{Target, TargetHosts, X_FAL_TARGET_URL, target_below};

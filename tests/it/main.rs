@@ -30,6 +30,7 @@ mod money;
 mod operators;
 mod platform;
 mod process;
+mod proxy;
 mod refusals;
 mod store_directory_story;
 mod store_sqlite;
