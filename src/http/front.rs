@@ -18,7 +18,7 @@ use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
@@ -193,10 +193,14 @@ impl Front {
 
     /// The call that a request's own address names.
     fn named(&self, parts: &request::Parts, site: &Site) -> Result<Named, Refusal> {
-        let call = fal::parse(site.role, &parts.method, parts.uri.path());
-        match call {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (role, path) = match site.role {
+            Role::Relay => fal::through_a_router(path, query).unwrap_or((Role::Relay, path)),
+            role => (role, path),
+        };
+        match fal::parse(role, &parts.method, path) {
             Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
-            call => Ok(Named { call, query: parts.uri.query().map(str::to_owned) }),
+            call => Ok(Named { call, query: query.map(str::to_owned) }),
         }
     }
 

@@ -20,6 +20,7 @@ mod drills_stop;
 mod encrypted;
 mod errors;
 mod holder;
+mod hugging_face;
 mod invariants;
 mod journey;
 mod limits;

@@ -77,6 +77,8 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/a/b/c/d?x=1"),
     ("relay.test", Role::Relay, "POST", "/workflows/a/b"),
     ("relay.test", Role::Relay, "POST", "/queue/a/b"),
+    ("relay.test", Role::Relay, "POST", "/fal-ai/fal-ai/b?_subdomain=queue"),
+    ("relay.test", Role::Relay, "POST", "/fal-ai/fal-ai/b"),
     ("queue.fal.run", Role::Queue, "POST", "/a/b"),
     ("queue.relay.test", Role::Queue, "POST", "/run/a"),
     ("relay.test", Role::Relay, "POST", "/run/a/b"),
