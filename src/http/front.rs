@@ -19,7 +19,10 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
-use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
+use crate::relay::{
+    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared,
+};
+use crate::secret::Secret;
 use crate::store::CallKind;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
@@ -161,21 +164,43 @@ impl Front {
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
+        if holder::is_tokens(site.role, parts.uri.path()) {
+            return self.make_token(parts, body, site.base, peer, notes).await;
+        }
         let call = fal::parse(site.role, &parts.method, parts.uri.path());
         if let Err(error @ RouteError::Malformed(_)) = call {
             return Err(refuse(error));
         }
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
-        let inbound = Inbound {
-            query: parts.uri.query().map(str::to_owned),
+        let taken = call.as_ref().is_ok_and(Call::takes_token_in_query);
+        let inbound = self.inbound(parts, body, site.base, taken);
+        let caller = self.caller(&inbound.headers, inbound.token.as_ref(), peer, notes).await?;
+        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+    }
+
+    /// The request as the relay takes it. What opens it must not go on, so it leaves the query here in any case.
+    fn inbound(&self, parts: request::Parts, body: Incoming, base: String, by_query: bool) -> Inbound {
+        let (token, query) = parts.uri.query().map(fal::take_token).unzip();
+        Inbound {
+            query: query.map(std::borrow::Cow::into_owned),
+            token: token.flatten().filter(|_| by_query),
             headers: parts.headers,
             body,
-            base: site.base,
+            base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
-        };
-        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+        }
+    }
+
+    /// Who calls, by whatever he shows.
+    async fn caller(
+        &self,
+        headers: &http::HeaderMap,
+        token: Option<&Secret>,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Caller, Refusal> {
+        let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
+        self.relay.identify(Credentials { headers, token, address }, &peer.last_key, notes).await
     }
 
     /// What the holder of a key asks about himself.
@@ -188,12 +213,33 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = holder::route(page);
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
+        let caller = self.caller(&parts.headers, None, peer, notes).await?;
         holder::check_method(&parts.method)?;
+        caller.require_key()?;
         self.relay.pace(&caller).await?;
         let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
         self.relay.holder(&caller, page, question).await
+    }
+
+    /// A key makes a client token, in the relay's own form.
+    async fn make_token(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        base: String,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = Route::Token;
+        let method = parts.method.clone();
+        let inbound = self.inbound(parts, body, base, false);
+        let caller = self.caller(&inbound.headers, None, peer, notes).await?;
+        match method {
+            Method::POST => {}
+            _ => return Err(Refusal::Method { allow: "POST" }),
+        }
+        self.relay.pace(&caller).await?;
+        self.relay.make_token(&caller, inbound).await
     }
 
     /// The routes that need no key.
@@ -238,6 +284,7 @@ impl Front {
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
             Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+            Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
         }
     }
 }
@@ -261,5 +308,6 @@ fn route(call: &Call) -> Route {
         Call::Run { .. } => Route::Run,
         Call::Stream { .. } => Route::Stream,
         Call::Storage(_) => Route::Storage,
+        Call::Token(_) => Route::Token,
     }
 }

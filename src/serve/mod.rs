@@ -110,6 +110,7 @@ impl House {
             alerts,
             accounts,
             clock: clock.clone(),
+            random: random.clone(),
             kind,
             first_lease: first_lease(&random)?,
         };

@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
 use crate::ids::RequestId;
+use crate::secret::Secret;
 
 /// The longest path that is looked at: the longest endpoint and request id, with room for prefix, marker and suffix.
 const MAX_PATH_LEN: usize = 1024;
@@ -57,6 +58,8 @@ pub enum Call {
     },
     /// Prepare an upload.
     Storage(Storage),
+    /// Make a token for a browser.
+    Token(TokenForm),
 }
 
 impl Call {
@@ -65,7 +68,20 @@ impl Call {
     pub fn may_be_billed(&self) -> bool {
         match self {
             Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } => true,
-            Self::Follow { .. } | Self::Storage(_) => false,
+            Self::Follow { .. } | Self::Storage(_) | Self::Token(_) => false,
+        }
+    }
+
+    /// Whether its address may hold the token that opens it, as `fal_jwt_token` (protocol 1.1): of a browser's streams
+    /// and sockets only, which cannot set a header.
+    pub fn takes_token_in_query(&self) -> bool {
+        match self {
+            Self::Stream { .. } => true,
+            Self::Submit { .. }
+            | Self::Follow { .. }
+            | Self::Run { .. }
+            | Self::Storage(_)
+            | Self::Token(_) => false,
         }
     }
 }
@@ -95,6 +111,15 @@ pub enum Storage {
     InitiateMultipart,
     /// Close an upload in parts.
     CompleteMultipart,
+}
+
+/// The two ways in which fal's REST service makes tokens (protocol 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenForm {
+    /// `/tokens/`: names apps by their alias, and is answered by a bare JSON string.
+    Bare,
+    /// `/tokens/realtime`: names endpoints whole, and is answered by an object.
+    Realtime,
 }
 
 /// Why a request is not a call.
@@ -167,6 +192,7 @@ pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError
         (Role::Relay | Role::Run, "run") => run(method, rest),
         (Role::Relay, "queue") => queue(method, rest),
         (Role::Relay | Role::Rest, "storage") => storage(method, rest),
+        (Role::Relay | Role::Rest, "tokens") => token(method, rest),
         (Role::Rest, _) => Err(RouteError::Unknown),
         (Role::Relay, _) if RESERVED.contains(&first) => Err(RouteError::Unknown),
         (Role::Relay | Role::Queue, _) => queue(method, path),
@@ -259,6 +285,15 @@ fn storage(method: &Method, path: &str) -> Result<Call, RouteError> {
     allow(method, "POST").map(|()| Call::Storage(step))
 }
 
+fn token(method: &Method, path: &str) -> Result<Call, RouteError> {
+    let form = match path {
+        "" => TokenForm::Bare,
+        "realtime" => TokenForm::Realtime,
+        _ => return Err(RouteError::Unknown),
+    };
+    allow(method, "POST").map(|()| Call::Token(form))
+}
+
 fn endpoint(path: &str) -> Result<Endpoint, RouteError> {
     Endpoint::parse(path).map_err(|bad| match bad {
         // The rest of the path was checked, so an empty segment is a path that ends at its prefix.
@@ -282,6 +317,19 @@ pub fn query_for_fal(query: &str) -> Cow<'_, str> {
     }
     let kept: Vec<&str> = query.split('&').filter(|pair| !is_credential(pair)).collect();
     Cow::Owned(kept.join("&"))
+}
+
+/// Takes the tenant's `fal_jwt_token` out of a query: the token, and everything else byte for byte. What stands in an
+/// address is a client's way to show who it is, and nobody's behind this point. Two such tokens are nobody's.
+pub fn take_token(query: &str) -> (Option<Secret>, Cow<'_, str>) {
+    let mut pairs = query.split('&').filter(|pair| is_credential(pair));
+    let token = match (pairs.next(), pairs.next()) {
+        (Some(pair), None) => {
+            form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| Secret::new(value))
+        }
+        _ => None,
+    };
+    (token, query_for_fal(query))
 }
 
 /// Whether a pair's name is the token's once it is decoded as fal would.
