@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::cors::{self, Page};
 use super::door;
 use super::gate::Violation;
 use super::holder;
@@ -127,6 +128,7 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Recorded> {
         let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
+        let page = Page::of(request.headers());
         let reply = match door::check(&request, &self.settings) {
             Ok(()) => match self.route(request, peer, &mut record.notes).await {
                 Ok(reply) => reply,
@@ -141,12 +143,38 @@ impl Front {
             }
         };
         let (mut parts, body) = reply.into_parts();
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
+        self.tell_page(&mut parts.headers, page, record.notes.page_is_listed);
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
+    }
+
+    /// Lets the page that asks read the answer, if it may. While the caller is not known, it is an error of the relay's
+    /// own, which is no secret: a page may read why it got nowhere.
+    fn tell_page(&self, headers: &mut HeaderMap, page: Option<Page>, is_listed: Option<bool>) {
+        let allowed = &self.settings.allow_origins;
+        let listed_anywhere = self.relay.lists_origins();
+        if allowed.is_empty() && !listed_anywhere {
+            return;
+        }
+        cors::vary(headers);
+        if let Some(page) = page
+            && (page.is_allowed(allowed) || is_listed.unwrap_or(listed_anywhere))
+        {
+            cors::allow(headers, page);
+        }
+    }
+
+    /// Answers a browser that asks whether a page may send a request. No key is needed, and nothing is done.
+    fn preflight(&self, headers: &HeaderMap) -> Result<Reply, Refusal> {
+        let allowed = |page: Page| page.is_allowed(&self.settings.allow_origins);
+        match self.relay.lists_origins() || Page::of(headers).is_some_and(allowed) {
+            true => Ok(cors::preflight(headers)),
+            false => Err(Refusal::OriginNotAllowed),
+        }
     }
 
     /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
@@ -156,6 +184,10 @@ impl Front {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
+        if cors::is_preflight(&request) {
+            notes.route = Route::Preflight;
+            return self.preflight(request.headers());
+        }
         let (parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
@@ -194,7 +226,7 @@ impl Front {
     /// Who calls, by whatever he shows.
     async fn caller(
         &self,
-        headers: &http::HeaderMap,
+        headers: &HeaderMap,
         token: Option<&Secret>,
         peer: &Peer,
         notes: &mut Notes,

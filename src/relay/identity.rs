@@ -187,7 +187,7 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// The origin of the page that asks, as its browser wrote it. One that cannot be read is none that anybody lists.
-fn origin(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::ORIGIN).iter();
     let first = values.next()?;
     match values.next() {

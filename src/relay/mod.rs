@@ -106,7 +106,13 @@ impl Relay {
         let caller = self.shared.identities.identify(credentials, last, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
+        notes.page_is_listed = identity::origin(credentials.headers).map(|page| caller.lists_origin(page));
         Ok(caller)
+    }
+
+    /// Whether any key or client token lists origins of pages.
+    pub fn lists_origins(&self) -> bool {
+        self.shared.lists_origins()
     }
 
     /// fal's queue addresses and ours, for this client.

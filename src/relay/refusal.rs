@@ -60,7 +60,8 @@ pub enum Refusal {
     SourceNotAllowed,
     /// The key does not open anything for pages of this origin.
     #[error(
-        "This key may not be used by pages of this origin. Ask for the origin to be added to the key or client token."
+        "Pages of this origin may not call. Ask for the origin to be added to the key or client token, or to the relay's \
+         `cors.allow_origins`."
     )]
     OriginNotAllowed,
     /// A client token asks for what only the holder of a key may do.

@@ -124,7 +124,7 @@ impl Shared {
     }
 
     /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.
-    pub fn lists_origins(&self) -> bool {
+    pub(super) fn lists_origins(&self) -> bool {
         self.lists_origins.load(Ordering::Relaxed)
     }
 

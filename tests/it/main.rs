@@ -6,6 +6,7 @@ mod bills;
 mod bills_journey;
 mod clients;
 mod corpus;
+mod cors;
 mod crowd;
 mod doctor;
 mod door;

@@ -227,7 +227,7 @@ async fn invariant_7_tokens_whose_time_is_over_are_swept() {
 }
 
 #[tokio::test]
-async fn fals_clients_get_tokens_of_the_relays_own_in_both_forms() {
+async fn invariant_10_fals_clients_get_tokens_of_the_relays_own_in_both_forms() {
     let fal = fal().await;
     let (relay, _, made) = house(&fal).await;
     let forms = [
