@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::door;
+use super::errand::Errand;
 use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
@@ -16,11 +17,16 @@ use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
+use super::traffic::Traffic;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
-use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
+use crate::relay::{
+    Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody, Shared,
+    check_handshake,
+};
 use crate::store::CallKind;
+use crate::websocket;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -93,6 +99,7 @@ pub(super) struct Peer {
     /// Whether it came over TLS.
     pub(super) secure: bool,
     pub(super) last_key: LastKey,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// The relay listener's service, one for each worker.
@@ -142,7 +149,13 @@ impl Front {
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
-        let recorded = Recorded::new(body, parts.status, record);
+        let recorded = match body {
+            ReplyBody::Switch(switch) => {
+                peer.traffic.switch_to(Errand::new(switch, record));
+                Recorded::none()
+            }
+            body => Recorded::new(body, parts.status, record),
+        };
         Response::from_parts(parts, recorded)
     }
 
@@ -161,7 +174,7 @@ impl Front {
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
-        let call = fal::parse(site.role, &parts.method, parts.uri.path());
+        let call = parse(site.role, &parts)?;
         if let Err(error @ RouteError::Malformed(_)) = call {
             return Err(refuse(error));
         }
@@ -170,12 +183,12 @@ impl Front {
         let inbound = Inbound {
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
-            body,
+            body: body.into(),
             base: site.base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
-        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+        self.carry(caller, address, call.map_err(refuse)?, inbound, notes).await
     }
 
     /// What the holder of a key asks about himself.
@@ -213,6 +226,7 @@ impl Front {
     async fn carry(
         &self,
         caller: Caller,
+        address: IpAddr,
         call: Call,
         inbound: Inbound,
         notes: &mut Notes,
@@ -238,7 +252,29 @@ impl Front {
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
             Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+            Call::Realtime { endpoint, path } => {
+                self.relay.realtime(&caller, &endpoint, &path, inbound, notes).await
+            }
+            Call::Runs { endpoint } => {
+                notes.endpoint = Some(endpoint.clone().into());
+                self.relay.runs(endpoint, address, inbound)
+            }
         }
+    }
+
+    /// A record for a call that is no request of its own.
+    pub(super) fn record(&self) -> Box<Record> {
+        Record::new(Method::POST, self.desk.clone(), self.counts().clone())
+    }
+}
+
+/// What a request asks for. A handshake for a place that is a socket must be a sound one; at any other place it is passed
+/// over.
+fn parse(role: Role, parts: &request::Parts) -> Result<Result<Call, RouteError>, Refusal> {
+    let path = parts.uri.path();
+    match websocket::asks(&parts.method, &parts.headers).then(|| fal::parse_socket(role, path)).flatten() {
+        Some(call) => check_handshake(parts).map(|()| call),
+        None => Ok(fal::parse(role, &parts.method, path)),
     }
 }
 
@@ -246,6 +282,9 @@ fn refuse(error: RouteError) -> Refusal {
     match error {
         RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
         RouteError::Method { allow } => Refusal::Method { allow },
+        RouteError::NotASocket => {
+            Refusal::UpgradeRequired("This path is a WebSocket; send its handshake over HTTP/1.1.")
+        }
         RouteError::Unknown => Refusal::UnknownRoute,
     }
 }
@@ -261,5 +300,7 @@ fn route(call: &Call) -> Route {
         Call::Run { .. } => Route::Run,
         Call::Stream { .. } => Route::Stream,
         Call::Storage(_) => Route::Storage,
+        Call::Realtime { .. } => Route::Realtime,
+        Call::Runs { .. } => Route::Runs,
     }
 }

@@ -8,6 +8,7 @@
 mod admin;
 mod connection;
 mod door;
+mod errand;
 mod front;
 mod gate;
 mod holder;
@@ -15,6 +16,7 @@ mod listen;
 mod origin;
 mod record;
 mod refusal;
+mod runs;
 mod settings;
 mod site;
 mod traffic;

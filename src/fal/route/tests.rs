@@ -198,6 +198,7 @@ fn written(call: &Call) -> (Role, &'static str, String) {
         Call::Submit { endpoint } => (Role::Queue, "POST", format!("/{endpoint}")),
         Call::Run { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}")),
         Call::Stream { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}/stream")),
+        Call::Realtime { .. } | Call::Runs { .. } => unreachable!("no request without a handshake is a socket"),
         Call::Storage(step) => (Role::Rest, "POST", step.as_path().to_owned()),
         Call::Follow { endpoint, request_id, what } => {
             (Role::Queue, what.method(), format!("/{endpoint}/requests/{request_id}{}", what.as_suffix()))

@@ -107,7 +107,7 @@ CREATE TABLE calls (
     key_id         INTEGER NOT NULL,
     account        TEXT NOT NULL,
     endpoint       TEXT NOT NULL,
-    kind           TEXT NOT NULL CHECK (kind = 'queue' OR kind = 'run' OR kind = 'stream'),
+    kind           TEXT NOT NULL CHECK (kind = 'queue' OR kind = 'run' OR kind = 'stream' OR kind = 'realtime'),
     state          TEXT NOT NULL DEFAULT 'held'
                    CHECK (state = 'held' OR state = 'sent' OR state = 'settled' OR state = 'released'
                           OR state = 'unknown'),
