@@ -58,6 +58,8 @@ pub(super) async fn serve<S>(
     let (code, reason) = session.converse(&mut line, stop).await;
     // A client that is gone need not be told.
     drop(line.socket.close(Some(CloseFrame { code, reason: reason.into() })).await);
+    // Its own close is answered by what is left to flush.
+    drop(line.socket.flush().await);
     drop(line.socket.get_mut().shutdown().await);
 }
 

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::gate::Violation;
 use super::errand::Errand;
+use super::gate::Violation;
 use super::record::Recorded;
 use crate::upstream::UpstreamError;
 

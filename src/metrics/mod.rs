@@ -19,7 +19,8 @@ pub use cell::{Counter, Gauge, Sizes, Times};
 pub use labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, SocketEnd, Status, Unserved};
 pub use store::StoreCounts;
 pub use worker::{
-    ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenSocket, OpenUpstream, ParkedConnection, REFUSALS_MAX, Worker,
+    ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenSocket, OpenUpstream, ParkedConnection,
+    REFUSALS_MAX, Worker,
 };
 
 use crate::clock::Timestamp;

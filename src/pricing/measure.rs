@@ -70,7 +70,9 @@ fn thing(words: &[&str]) -> Option<(Thing, u64)> {
         ["second" | "seconds"] | ["video" | "audio" | "output", "second" | "seconds"] => (Thing::Seconds, 1),
         ["minute" | "minutes"] | ["video" | "audio" | "output", "minute" | "minutes"] => (Thing::Seconds, 60),
         ["video" | "videos"] => (Thing::Videos, 1),
-        ["request" | "requests" | "call" | "calls" | "generation" | "generations" | "message" | "messages"] => (Thing::Requests, 1),
+        [
+            "request" | "requests" | "call" | "calls" | "generation" | "generations" | "message" | "messages",
+        ] => (Thing::Requests, 1),
         ["character" | "characters"] => (Thing::Characters, 1),
         _ => return None,
     })
@@ -127,9 +129,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_metered_by_its_time_or_its_messages() {
-        let of = |unit: &str| {
-            metered(unit, Duration::from_millis(90_500), 12).map(|units| units.to_string())
-        };
+        let of = |unit: &str| metered(unit, Duration::from_millis(90_500), 12).map(|units| units.to_string());
         for (unit, units) in [
             ("second", "90.500"),
             ("compute second", "90.500"),

@@ -7,7 +7,9 @@ use arc_swap::ArcSwap;
 
 use super::ledger::Row;
 use crate::money::{self, Multiplier, Units, Usd};
-use crate::pricing::{self, Basis, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample, Unknown};
+use crate::pricing::{
+    self, Basis, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample, Unknown,
+};
 use crate::rules::Glob;
 use crate::store::{Cost, PriceList, PriceOverride, Store, StoreError, Terms};
 

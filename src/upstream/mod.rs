@@ -21,7 +21,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use body::AnswerLimits;
-pub use body::{Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody, TenantBody};
+pub use body::{
+    Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody, TenantBody,
+};
 use connect::Connector;
 pub use error::UpstreamError;
 pub use failfast::{ConnectionCounts, Shared};

@@ -47,9 +47,9 @@ pub fn check(version: Version, headers: &HeaderMap) -> Result<&[u8], BadHandshak
         Some(b"13") => {}
         _ => return Err(BadHandshake::Version("Send one `Sec-WebSocket-Version: 13`.")),
     }
-    one(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key)).ok_or(BadHandshake::Malformed(
-        "Send one `Sec-WebSocket-Key` of 16 bytes in base64.",
-    ))
+    one(headers, &header::SEC_WEBSOCKET_KEY)
+        .filter(|key| is_key(key))
+        .ok_or(BadHandshake::Malformed("Send one `Sec-WebSocket-Key` of 16 bytes in base64."))
 }
 
 /// What a server answers to a key.
@@ -64,9 +64,9 @@ pub fn reserved_bits(answer: &HeaderMap) -> u8 {
     const COMPRESSED: u8 = 0x40;
     const ALL: u8 = 0x70;
     let values = answer.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
-    let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(|extension| {
-        extension.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-    });
+    let names = values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|extension| extension.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii());
     names.filter(|name| !name.is_empty()).fold(0, |bits, name| {
         bits | if name.eq_ignore_ascii_case(b"permessage-deflate") { COMPRESSED } else { ALL }
     })

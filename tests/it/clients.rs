@@ -68,6 +68,21 @@ fn python_async() {
 }
 
 #[test]
+fn python_realtime() {
+    python("python_realtime.py");
+}
+
+#[test]
+fn javascript_realtime() {
+    let relay = Relay::sandbox(&[]);
+    let mut story = Command::new("node");
+    story.args(["--experimental-websocket", "node_realtime.mjs"]);
+    tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key)]);
+    let rows = relay.ledger();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+}
+
+#[test]
 fn javascript() {
     let relay = Relay::sandbox(&[]);
     let mut story = Command::new("node");

@@ -76,6 +76,21 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("tls::CLOCK_SKEW", "a date in a certificate"),
     ("tls::DAY_SECONDS", "a day"),
     ("tls::LEAF_LIFE", "a date in a certificate"),
+    ("websocket::ALL", "the protocol's"),
+    ("websocket::BINARY", "the protocol's"),
+    ("websocket::CLOSE", "the protocol's"),
+    ("websocket::COMPRESSED", "the protocol's"),
+    ("websocket::CONTINUATION", "the protocol's"),
+    ("websocket::FIN", "the protocol's"),
+    ("websocket::KEY_BYTES", "the protocol's"),
+    ("websocket::LENGTH_MAX", "the protocol's"),
+    ("websocket::MASKED", "the protocol's"),
+    ("websocket::OPCODE", "the protocol's"),
+    ("websocket::PING", "the protocol's"),
+    ("websocket::PONG", "the protocol's"),
+    ("websocket::RESERVED", "the protocol's"),
+    ("websocket::SHORT_MAX_BYTES", "the protocol's"),
+    ("websocket::TEXT", "the protocol's"),
 ];
 
 /// A row of the table.

@@ -161,8 +161,6 @@ fn everything_else_is_unknown() {
         (Role::Relay, "POST", "/api/fal/proxy"),
         (Role::Relay, "POST", "/webhooks/fal/token"),
         (Role::Relay, "POST", "/storage/upload"),
-        (Role::Relay, "GET", "/run/a/b/realtime"),
-        (Role::Run, "GET", "/a/b/realtime"),
         (Role::Run, "GET", "/a/b/requests/1"),
         (Role::Run, "POST", "/a/b/requests/1"),
         (Role::Rest, "POST", "/fal-ai/flux-1/dev"),
@@ -176,7 +174,36 @@ fn everything_else_is_unknown() {
 }
 
 #[test]
-fn only_the_token_is_taken_from_a_query() {
+fn a_path_as_hugging_faces_router_has_it_names_the_provider_first() {
+    for (path, query, meant) in [
+        ("/fal-ai/fal-ai/flux-1/dev", Some("_subdomain=queue"), Some((Role::Queue, "/fal-ai/flux-1/dev"))),
+        (
+            "/fal-ai/fal-ai/flux-1/dev",
+            Some("a=b&%5fsubdomain=queue"),
+            Some((Role::Queue, "/fal-ai/flux-1/dev")),
+        ),
+        ("/fal-ai/fal-ai/flux-1/dev", Some("a=b"), Some((Role::Run, "/fal-ai/flux-1/dev"))),
+        ("/fal-ai/fal-ai/flux-1/dev", None, Some((Role::Run, "/fal-ai/flux-1/dev"))),
+        (
+            "/fal-ai/fal-ai/wan/requests/1/status",
+            Some("_subdomain=queue"),
+            Some((Role::Queue, "/fal-ai/wan/requests/1/status")),
+        ),
+        // Another host, or two of them.
+        ("/fal-ai/fal-ai/flux-1/dev", Some("_subdomain=rest"), None),
+        ("/fal-ai/fal-ai/flux-1/dev", Some("_subdomain=queue&_subdomain=rest"), None),
+        // An endpoint's own path, which is what follow-ups have.
+        ("/fal-ai/wan/requests/1/status", Some("_subdomain=queue"), None),
+        ("/fal-ai/fal-ai-app/x", Some("_subdomain=queue"), None),
+        ("/fal-ai/fal-ai", None, None),
+        ("/openrouter/fal-ai/x", None, None),
+    ] {
+        assert_eq!(through_a_router(path, query), meant, "{path} {query:?}");
+    }
+}
+
+#[test]
+fn only_what_is_said_to_the_relay_is_taken_from_a_query() {
     for (query, left) in [
         ("", ""),
         ("logs=1", "logs=1"),
@@ -184,6 +211,8 @@ fn only_the_token_is_taken_from_a_query() {
         ("fal_jwt_token", ""),
         ("logs=1&fal_jwt_token=x&a=%20+b&&c", "logs=1&a=%20+b&&c"),
         ("fal%5Fjwt%5ftoken=x&a=1", "a=1"),
+        ("_subdomain=queue", ""),
+        ("logs=1&_subdomain=queue&_subdomains=1", "logs=1&_subdomains=1"),
         ("xfal_jwt_token=1&a=fal_jwt_token", "xfal_jwt_token=1&a=fal_jwt_token"),
         ("a=%zz&%", "a=%zz&%"),
     ] {
@@ -192,13 +221,52 @@ fn only_the_token_is_taken_from_a_query() {
     assert!(matches!(query_for_fal("logs=1&fal_webhook=https%3A%2F%2Fa"), Cow::Borrowed(_)));
 }
 
+#[test]
+fn sockets_are_known_by_their_handshake() {
+    let endpoint = |text: &str| Endpoint::parse(text).unwrap();
+    let realtime =
+        |name: &str, path: &str| Some(Ok(Call::Realtime { endpoint: endpoint(name), path: endpoint(path) }));
+    let runs = |name: &str| Some(Ok(Call::Runs { endpoint: endpoint(name) }));
+    for (role, path, call) in [
+        (Role::Relay, "/run/a/b/realtime", realtime("a/b", "a/b/realtime")),
+        (Role::Relay, "/run/a/b/c/realtime/", realtime("a/b/c", "a/b/c/realtime")),
+        (Role::Relay, "/run/a/b/other", realtime("a/b/other", "a/b/other")),
+        // An owner of that name has no endpoint without it.
+        (Role::Relay, "/run/a/realtime", realtime("a/realtime", "a/realtime")),
+        (Role::Run, "/a/b/realtime", realtime("a/b", "a/b/realtime")),
+        (Role::Run, "/run/a/b/realtime", realtime("a/b", "a/b/realtime")),
+        (Role::Relay, "/ws/a/b", runs("a/b")),
+        (Role::Ws, "/a/b/c", runs("a/b/c")),
+        (Role::Ws, "/ws/a/b", runs("a/b")),
+        (Role::Relay, "/a/b/realtime", None),
+        (Role::Relay, "/health", None),
+        (Role::Queue, "/run/a/b/realtime", None),
+        (Role::Rest, "/tokens/realtime", None),
+        (Role::Relay, "/run/a", Some(Err(RouteError::Unknown))),
+        (Role::Relay, "/ws", Some(Err(RouteError::Unknown))),
+    ] {
+        assert_eq!(parse_socket(role, path), call, "{role:?} {path}");
+    }
+    assert!(matches!(parse_socket(Role::Run, "/a/../b"), Some(Err(RouteError::Malformed(_)))));
+    for (role, method, path) in [
+        (Role::Relay, "GET", "/run/a/b/realtime"),
+        (Role::Run, "GET", "/a/b/realtime"),
+        (Role::Relay, "POST", "/ws/a/b"),
+        (Role::Ws, "GET", "/a/b"),
+    ] {
+        assert_eq!(parse(role, &method.parse().unwrap(), path), Err(RouteError::NotASocket), "{path}");
+    }
+}
+
 /// Writes a call as the relay does towards fal.
 fn written(call: &Call) -> (Role, &'static str, String) {
     match call {
         Call::Submit { endpoint } => (Role::Queue, "POST", format!("/{endpoint}")),
         Call::Run { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}")),
         Call::Stream { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}/stream")),
-        Call::Realtime { .. } | Call::Runs { .. } => unreachable!("no request without a handshake is a socket"),
+        Call::Realtime { .. } | Call::Runs { .. } => {
+            unreachable!("no request without a handshake is a socket")
+        }
         Call::Storage(step) => (Role::Rest, "POST", step.as_path().to_owned()),
         Call::Follow { endpoint, request_id, what } => {
             (Role::Queue, what.method(), format!("/{endpoint}/requests/{request_id}{}", what.as_suffix()))
@@ -235,7 +303,7 @@ fn any_path() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_path_is_judged_and_a_call_can_be_written_and_read_again(
-        role in prop::sample::select(vec![Role::Relay, Role::Queue, Role::Run, Role::Rest]),
+        role in prop::sample::select(vec![Role::Relay, Role::Queue, Role::Run, Role::Rest, Role::Ws]),
         method in prop::sample::select(vec!["GET", "HEAD", "POST", "PUT", "DELETE"]),
         path in any_path(),
     ) {

@@ -104,7 +104,12 @@ impl Lane {
     }
 
     /// Reads once, and lets what may go on go on.
-    fn poll_source<R, W>(&mut self, cx: &mut Context<'_>, source: &mut R, sink: &mut W) -> Poll<Result<(), Stop>>
+    fn poll_source<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+    ) -> Poll<Result<(), Stop>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,

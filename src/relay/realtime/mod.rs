@@ -51,8 +51,13 @@ impl Relay {
         let begun = self.tasks.spawn(async move {
             let tags = tags(&inbound.headers);
             let mut outgoing = relay.handshake(&path, inbound);
-            let wanted =
-                Wanted { caller: &caller, account: &name, endpoint: &endpoint, kind: CallKind::Realtime, tags };
+            let wanted = Wanted {
+                caller: &caller,
+                account: &name,
+                endpoint: &endpoint,
+                kind: CallKind::Realtime,
+                tags,
+            };
             relay.admit(wanted, &mut outgoing.body).await.map(|admittance| (outgoing, admittance))
         });
         let begun = begun.await.map_err(|error| Refusal::Internal(error.to_string()))?;
@@ -118,7 +123,9 @@ impl Relay {
             Ok(Handshake::Switched(..)) => {
                 // fal may have begun to work: what it costs is not known.
                 drop(admitted);
-                Err(Refusal::OutcomeUnknown("fal's answer to the handshake is not that of a WebSocket".into()))
+                Err(Refusal::OutcomeUnknown(
+                    "fal's answer to the handshake is not that of a WebSocket".into(),
+                ))
             }
             Ok(Handshake::Answered(mut response)) => {
                 for_client(response.headers_mut());

@@ -254,14 +254,20 @@ impl Socket {
         }
         self.closed = Some(closed);
         self.closing_since = Some(self.clock.elapsed());
+        if closed == Closed::Stalled {
+            self.ended = [&self.up, &self.down].map(Lane::is_stalled);
+        }
         let (code, reason) = closed.to_fal();
-        let last = if self.up.scanner.is_closed() { Vec::new() } else { close_frame(Side::Client, code, reason) };
+        let last =
+            if self.up.scanner.is_closed() { Vec::new() } else { close_frame(Side::Client, code, reason) };
         self.up.leave(last);
         let (code, reason) = closed.to_client();
         let mut last = Vec::new();
         if !self.down.scanner.is_closed() {
             if self.down.scanner.is_between_messages() {
-                last.extend(closed.notice().and_then(|notice| text_frame(Side::Server, notice)).unwrap_or_default());
+                last.extend(
+                    closed.notice().and_then(|notice| text_frame(Side::Server, notice)).unwrap_or_default(),
+                );
             }
             last.extend(close_frame(Side::Server, code, reason));
         }

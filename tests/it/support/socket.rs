@@ -27,7 +27,11 @@ pub(crate) fn handshake(target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// fal's answer to a handshake, with more headers; the connection goes to `sockets`.
-pub(crate) fn switch(seen: &Seen, headers: &[(&str, &str)], sockets: &mpsc::UnboundedSender<TcpStream>) -> Step {
+pub(crate) fn switch(
+    seen: &Seen,
+    headers: &[(&str, &str)],
+    sockets: &mpsc::UnboundedSender<TcpStream>,
+) -> Step {
     let accept = accept_key(seen.header("sec-websocket-key").unwrap().as_bytes());
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
