@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
@@ -10,7 +10,7 @@ use super::gate::Gate;
 use super::record::Record;
 use super::runs;
 use crate::clock::Clock;
-use crate::relay::Switch;
+use crate::relay::{Refusal, Switch};
 
 /// The rest of a connection's life. Dropped before it began, it is over: a socket settles, and the line is written.
 pub(super) struct Errand {
@@ -35,6 +35,13 @@ impl Errand {
     {
         match self.switch {
             Switch::Realtime(socket) => self.record.carried(socket.carry(&mut gate, stop).await),
+            Switch::Farewell(bytes) => {
+                self.record.refused(&Refusal::Unauthorized);
+                self.record.switched();
+                // A client that is gone need not be told.
+                drop(gate.write_all(&bytes).await);
+                drop(gate.shutdown().await);
+            }
             Switch::Runs(runs) => {
                 self.record.switched();
                 runs::serve(*runs, gate, front, &**clock, stop).await;

@@ -44,6 +44,8 @@ pub enum Switch {
     Realtime(Box<Socket>),
     /// A socket whose messages are direct runs.
     Runs(Box<Runs>),
+    /// A socket that is told one thing and closed.
+    Farewell(Vec<u8>),
 }
 
 /// A body in which fal's addresses become ours as it streams.

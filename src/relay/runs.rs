@@ -6,15 +6,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::realtime::{key_of, switch_fields};
-use super::{Inbound, LastKey, Notes, Refusal, Relay, Reply, ReplyBody, Switch};
+use super::realtime::accepted;
+use super::{Credentials, Inbound, LastKey, Notes, Refusal, Relay, Reply, Switch};
 use crate::fal::Endpoint;
 use crate::metrics::Route;
+use crate::secret::Secret;
 use crate::store::CallKind;
 use crate::upstream::TenantBody;
-use crate::websocket::accept_key;
 
 /// A socket whose messages are direct runs: what all of them have in common.
 pub struct Runs {
@@ -23,6 +23,7 @@ pub struct Runs {
     address: IpAddr,
     last_key: LastKey,
     headers: HeaderMap,
+    token: Option<Secret>,
     query: Option<String>,
     base: String,
     body_idle: Duration,
@@ -32,26 +33,22 @@ pub struct Runs {
 impl Relay {
     /// Opens a socket of runs for a client at `address`. The handshake was checked.
     pub fn runs(&self, endpoint: Endpoint, address: IpAddr, inbound: Inbound) -> Result<Reply, Refusal> {
-        let accept = HeaderValue::try_from(accept_key(key_of(&inbound.headers)))
-            .map_err(|error| Refusal::Internal(error.to_string()))?;
-        let Inbound { mut headers, query, base, body_idle, body_min_bytes_per_second, .. } = inbound;
+        let Inbound { mut headers, token, query, base, body_idle, body_min_bytes_per_second, .. } = inbound;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let handshake = headers.clone();
         let runs = Runs {
             relay: self.clone(),
             endpoint,
             address,
             last_key: LastKey::default(),
             headers,
+            token,
             query,
             base,
             body_idle,
             body_min_bytes_per_second,
         };
-        let mut reply = Response::new(ReplyBody::Switch(Switch::Runs(Box::new(runs))));
-        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        switch_fields(reply.headers_mut());
-        reply.headers_mut().insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-        Ok(reply)
+        accepted(&handshake, Switch::Runs(Box::new(runs)))
     }
 }
 
@@ -69,11 +66,13 @@ impl Runs {
     /// Runs the model with one message. Its key is looked at anew, as a request's on a kept connection is.
     pub async fn run(&self, message: Bytes, notes: &mut Notes) -> Result<Reply, Refusal> {
         notes.route = Route::Run;
-        let caller = self.relay.identify(&self.headers, &self.last_key, self.address, notes).await?;
+        let shown = Credentials { headers: &self.headers, token: self.token.as_ref(), address: self.address };
+        let caller = self.relay.identify(shown, &self.last_key, notes).await?;
         notes.endpoint = Some(self.endpoint.clone().into());
         let inbound = Inbound {
             headers: self.headers.clone(),
             query: self.query.clone(),
+            token: None,
             body: TenantBody::Whole(message),
             base: self.base.clone(),
             body_idle: self.body_idle,

@@ -9,12 +9,21 @@ const ENDPOINT = "fal-ai/flux-1/dev";
 const RELAY_URL = process.env.RELAY_URL.replace(/\/+$/, "");
 const FAL_KEY = process.env.FAL_KEY;
 
+// With the key in a header, as a server can; or with a client token in the address, as a page must.
+let keyInHeader = true;
+
 globalThis.WebSocket = class extends WebSocket {
   constructor(url) {
-    const there = `${RELAY_URL.replace(/^http/, "ws")}/run/`;
-    super(String(url).replace("wss://fal.run/", there), { headers: { authorization: `Key ${FAL_KEY}` } });
+    const there = String(url).replace("wss://fal.run/", `${RELAY_URL.replace(/^http/, "ws")}/run/`);
+    super(there, keyInHeader ? { headers: { authorization: `Key ${FAL_KEY}` } } : undefined);
   }
 };
+
+// The client's own way to a token, led to the relay.
+fal.config({
+  credentials: FAL_KEY,
+  requestMiddleware: async (request) => ({ ...request, url: request.url.replace("https://rest.fal.ai", RELAY_URL) }),
+});
 
 function step(name, facts = {}) {
   console.log(JSON.stringify({ step: name, ...facts }));
@@ -27,7 +36,7 @@ function connect(key) {
   const connection = fal.realtime.connect(ENDPOINT, {
     connectionKey: key,
     throttleInterval: 0,
-    tokenProvider: async () => "the-key-is-in-the-header",
+    ...(keyInHeader && { tokenProvider: async () => "the-key-is-in-the-header" }),
     onResult: (result) => hear({ result }),
     onError: (error) => hear({ error }),
   });
@@ -35,8 +44,8 @@ function connect(key) {
   return { connection, next };
 }
 
-async function converse() {
-  const { connection, next } = connect("one");
+async function converse(name) {
+  const { connection, next } = connect(name);
   for (const number of [1, 2, 3]) {
     connection.send({ prompt: "a dog on a stone wall", request_id: `input-${number}` });
     const { result, error } = await next();
@@ -57,6 +66,8 @@ async function failing() {
   connection.close();
 }
 
-await converse();
+await converse("one");
 await failing();
+keyInHeader = false;
+await converse("three");
 process.exit(0);

@@ -4,6 +4,7 @@ FAL_KEY, FAL_RUN_HOST=relay/run, SSL_CERT_FILE=<the relay's CA>.
 """
 
 import asyncio
+import os
 
 import fal_client
 import story
@@ -37,6 +38,14 @@ def failing():
     raise AssertionError("a model that fails gave an output")
 
 
+def by_token():
+    """As the client does it unasked: by a token, once its token host is the relay."""
+    fal_client.client.REST_URL = "https://" + os.environ["FAL_QUEUE_RUN_HOST"]
+    with fal_client.SyncClient().realtime(story.ENDPOINT) as connection:
+        connection.send({"prompt": story.PROMPT})
+        story.step("realtime by a token", images=story.check_images(connection.recv()))
+
+
 async def at_once():
     async def one(number):
         client = fal_client.AsyncClient()
@@ -53,4 +62,5 @@ if __name__ == "__main__":
     converse()
     large_input()
     failing()
+    by_token()
     asyncio.run(at_once())

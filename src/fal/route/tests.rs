@@ -161,6 +161,9 @@ fn everything_else_is_unknown() {
         (Role::Relay, "POST", "/api/fal/proxy"),
         (Role::Relay, "POST", "/webhooks/fal/token"),
         (Role::Relay, "POST", "/storage/upload"),
+        (Role::Relay, "POST", "/tokens/other"),
+        (Role::Rest, "POST", "/tokens/realtime/more"),
+        (Role::Run, "POST", "/tokens"),
         (Role::Run, "GET", "/a/b/requests/1"),
         (Role::Run, "POST", "/a/b/requests/1"),
         (Role::Rest, "POST", "/fal-ai/flux-1/dev"),
@@ -258,6 +261,30 @@ fn sockets_are_known_by_their_handshake() {
     }
 }
 
+#[test]
+fn tokens_are_asked_for_with_and_without_a_slash() {
+    for (path, form) in [
+        ("/tokens", TokenForm::Bare),
+        ("/tokens/", TokenForm::Bare),
+        ("/tokens/realtime", TokenForm::Realtime),
+        ("/tokens/realtime/", TokenForm::Realtime),
+    ] {
+        for role in [Role::Relay, Role::Rest] {
+            assert_eq!(parse(role, &Method::POST, path), Ok(Call::Token(form)), "{path}");
+            assert_eq!(parse(role, &Method::GET, path), Err(RouteError::Method { allow: "POST" }));
+        }
+    }
+}
+
+#[test]
+fn only_a_stream_takes_its_token_from_the_query() {
+    let takes = |path: &str| parse(Role::Relay, &Method::POST, path).unwrap().takes_token_in_query();
+    assert!(takes("/run/a/b/stream"));
+    for path in ["/a/b", "/run/a/b", "/tokens/", "/storage/upload/initiate"] {
+        assert!(!takes(path), "{path}");
+    }
+}
+
 /// Writes a call as the relay does towards fal.
 fn written(call: &Call) -> (Role, &'static str, String) {
     match call {
@@ -268,6 +295,9 @@ fn written(call: &Call) -> (Role, &'static str, String) {
             unreachable!("no request without a handshake is a socket")
         }
         Call::Storage(step) => (Role::Rest, "POST", step.as_path().to_owned()),
+        // Never written towards fal: the relay answers it.
+        Call::Token(TokenForm::Bare) => (Role::Rest, "POST", "/tokens/".to_owned()),
+        Call::Token(TokenForm::Realtime) => (Role::Relay, "POST", "/tokens/realtime".to_owned()),
         Call::Follow { endpoint, request_id, what } => {
             (Role::Queue, what.method(), format!("/{endpoint}/requests/{request_id}{}", what.as_suffix()))
         }
@@ -287,6 +317,7 @@ fn any_path() -> impl Strategy<Value = String> {
         "response",
         "cancel",
         "realtime",
+        "tokens",
         "workflows",
         "fal-ai",
         "a",

@@ -21,7 +21,10 @@ use super::{
 use crate::fal::{AcceptEncoding, Endpoint, for_client, tags};
 use crate::store::CallKind;
 use crate::upstream::{Account, FalSocket, Handshake, Host, Outgoing, UpstreamError};
-use crate::websocket::{BadHandshake, HANDSHAKE_FIELDS, accept_key, check};
+use crate::websocket::{BadHandshake, HANDSHAKE_FIELDS, Side, accept_key, check, close_frame, text_frame};
+
+/// The close code of a client that may not (RFC 6455, 7.4.1).
+const POLICY_VIOLATION: u16 = 1008;
 
 /// Refuses what cannot go on as a WebSocket, before anything is asked or written down.
 pub fn check_handshake(parts: &Parts) -> Result<(), Refusal> {
@@ -29,6 +32,25 @@ pub fn check_handshake(parts: &Parts) -> Result<(), Refusal> {
         BadHandshake::Malformed(reason) => Refusal::Malformed(reason),
         BadHandshake::Version(reason) => Refusal::UpgradeRequired(reason),
     })
+}
+
+/// Answers the handshake of a client whose token opens nothing as fal does (protocol 4.1): by a message, after which its
+/// client asks for another token. No status of a handshake would tell it.
+pub fn open_to_stranger(headers: &HeaderMap) -> Result<Reply, Refusal> {
+    let said = text_frame(Side::Server, r#"{"status":"error","error":"Unauthorized"}"#).unwrap_or_default();
+    let farewell = [said, close_frame(Side::Server, POLICY_VIOLATION, "unauthorized")].concat();
+    accepted(headers, Switch::Farewell(farewell))
+}
+
+/// The relay's own answer to a handshake.
+pub(super) fn accepted(headers: &HeaderMap, switch: Switch) -> Result<Reply, Refusal> {
+    let accept = HeaderValue::try_from(accept_key(key_of(headers)))
+        .map_err(|error| Refusal::Internal(error.to_string()))?;
+    let mut reply = Reply::new(ReplyBody::Switch(switch));
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    switch_fields(reply.headers_mut());
+    reply.headers_mut().insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(reply)
 }
 
 impl Relay {
@@ -43,7 +65,8 @@ impl Relay {
     ) -> Result<Reply, Refusal> {
         self.check_host(Host::Run)?;
         let account = self.shared.accounts.next()?;
-        let endpoint = self.name_of(caller, endpoint, path).clone();
+        let allowed_as = allowed_name(caller, endpoint, path).clone();
+        let endpoint = self.priced_name(endpoint, path).clone();
         notes.endpoint = Some(endpoint.clone().into());
         let accept = accept_key(key_of(&inbound.headers));
         let (relay, caller, path, name) = (self.clone(), caller.clone(), path.clone(), account.name.clone());
@@ -55,6 +78,7 @@ impl Relay {
                 caller: &caller,
                 account: &name,
                 endpoint: &endpoint,
+                allowed_as: &allowed_as,
                 kind: CallKind::Realtime,
                 tags,
             };
@@ -70,18 +94,13 @@ impl Relay {
         Ok(reply)
     }
 
-    /// The name under which a socket is allowed, priced and written down: without `/realtime`, which clients append to what
-    /// they mean, unless only the whole path has a price or is allowed. What is denied by either name is denied.
-    fn name_of<'a>(&self, caller: &Caller, endpoint: &'a Endpoint, path: &'a Endpoint) -> &'a Endpoint {
-        let rules = caller.rules();
-        if let Some(denied) = [endpoint, path].into_iter().find(|name| rules.denies(name.as_str())) {
-            return denied;
-        }
-        let priced =
-            self.shared.prices.endpoints().binary_search_by(|known| (**known).cmp(path.as_str())).is_ok();
-        match priced && rules.permits(path.as_str()) || !rules.permits(endpoint.as_str()) {
-            true => path,
-            false => endpoint,
+    /// The name under which a socket is priced and written down: without `/realtime`, which clients append to what they
+    /// mean, unless the whole path has a price of its own.
+    fn priced_name<'a>(&self, endpoint: &'a Endpoint, path: &'a Endpoint) -> &'a Endpoint {
+        let known = self.shared.prices.endpoints();
+        match known.binary_search_by(|known| (**known).cmp(path.as_str())) {
+            Ok(_) => path,
+            Err(_) => endpoint,
         }
     }
 
@@ -170,7 +189,15 @@ impl Relay {
     }
 }
 
-pub(super) fn key_of(headers: &HeaderMap) -> &[u8] {
+/// The name by which the rules know a socket: what is allowed by either name is allowed, and what is denied by either is
+/// denied.
+fn allowed_name<'a>(caller: &Caller, endpoint: &'a Endpoint, path: &'a Endpoint) -> &'a Endpoint {
+    let rules = caller.rules();
+    let denied = [endpoint, path].into_iter().find(|name| rules.denies(name.as_str()));
+    denied.unwrap_or(if rules.permits(endpoint.as_str()) { endpoint } else { path })
+}
+
+fn key_of(headers: &HeaderMap) -> &[u8] {
     headers.get(header::SEC_WEBSOCKET_KEY).map_or(&[], HeaderValue::as_bytes)
 }
 
@@ -183,7 +210,7 @@ fn is_right(head: &response::Parts, accept: &str) -> bool {
 }
 
 /// What a handshake and its answer say of their connection; it does not travel by itself.
-pub(super) fn switch_fields(headers: &mut HeaderMap) {
+fn switch_fields(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fal_relay::fal::{Call, FollowUp, Role, Storage, parse, parse_socket};
+use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, parse, parse_socket};
 use fal_relay::period::Period;
 use futures_util::future::join_all;
 use http::Method;
@@ -66,14 +66,18 @@ fn kind(call: &Call) -> usize {
             Storage::InitiateMultipart => 8,
             Storage::CompleteMultipart => 9,
         },
-        Call::Runs { .. } => 10,
-        Call::Realtime { .. } => 11,
+        Call::Token(form) => match form {
+            TokenForm::Bare => 10,
+            TokenForm::Realtime => 11,
+        },
+        Call::Runs { .. } => 12,
+        Call::Realtime { .. } => 13,
     }
 }
 
-const KINDS: usize = 12;
-/// What fal does not bill: questions about jobs that were let in, their end, and uploads.
-const FREE: std::ops::Range<usize> = 3..11;
+const KINDS: usize = 14;
+/// What fal does not bill: questions about jobs that were let in, their end, uploads, and the relay's own tokens.
+const FREE: std::ops::Range<usize> = 3..13;
 
 /// Every way to say each kind of call: host, what the host stands for, method, target.
 const FORMS: &[(&str, Role, &str, &str)] = &[
@@ -101,6 +105,9 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/storage/upload/initiate"),
     ("rest.fal.ai", Role::Rest, "POST", "/storage/upload/initiate-multipart"),
     ("relay.test", Role::Relay, "POST", "/storage/upload/complete-multipart"),
+    ("relay.test", Role::Relay, "POST", "/tokens/"),
+    ("rest.fal.ai", Role::Rest, "POST", "/tokens/"),
+    ("rest.alpha.fal.ai", Role::Rest, "POST", "/tokens/realtime"),
 ];
 
 /// Every way to open each kind of socket: host, what the host stands for, target.
@@ -128,6 +135,8 @@ fn named_to_a_proxy(call: &Call) -> String {
         Call::Stream { endpoint } => format!("https://fal.run/{endpoint}/stream"),
         Call::Runs { .. } | Call::Realtime { .. } => unreachable!("no proxy opens sockets"),
         Call::Storage(step) => format!("https://rest.fal.ai{}", step.as_path()),
+        Call::Token(TokenForm::Bare) => "https://rest.fal.ai/tokens/".into(),
+        Call::Token(TokenForm::Realtime) => "https://rest.fal.ai/tokens/realtime".into(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod frames;
 mod money;
 mod runs;
+mod tokens;
 mod waits;
 
 use tokio::io::AsyncWriteExt;
