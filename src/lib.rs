@@ -5,7 +5,7 @@
 //! 0. [`clock`], [`ids`], [`money`], [`random`], [`secret`]: time, identities, amounts, chance and secrets.
 //! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
 //!    calls; what is counted. [`period`], [`rules`], [`pricing`]: budget periods; who may call what; what a call costs.
-//!    [`outside`]: the way to addresses that tenants name.
+//!    [`outside`]: the way to addresses that tenants name. [`websocket`]: handshakes and frames.
 //! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
 //!    certificates, the only door to fal, the operator's questions to fal, and a twin of fal.
 //! 3. [`relay`], [`admin`], [`billing`]: the journey of a call; changes to keys; prices and fal's bill.
@@ -42,3 +42,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod websocket;

@@ -53,6 +53,7 @@ impl Reader<'_> {
                 queue: self.list("server.hosts.queue", values::host_name),
                 run: self.list("server.hosts.run", values::host_name),
                 rest: self.list("server.hosts.rest", values::host_name),
+                ws: self.list("server.hosts.ws", values::host_name),
             },
         }
     }
@@ -123,6 +124,12 @@ impl Reader<'_> {
             owner_cache_entries: self.number("relay.owner_cache_entries", 1..=MAX_COUNT),
             key_check: self.millis("relay.key_check_ms"),
             watch_after: self.seconds("relay.watch_after_seconds"),
+            realtime: relay::RealtimeSettings {
+                max_message_bytes: self.number("realtime.max_message_bytes", 1..=i64::MAX),
+                idle: self.seconds("realtime.idle_seconds"),
+                max: self.seconds("realtime.max_seconds"),
+                stall: self.seconds("realtime.stall_seconds"),
+            },
             pricing: self.pricing(),
         }
     }

@@ -59,7 +59,8 @@ impl Host {
     /// The service of one connection.
     fn service(&self, address: IpAddr, secure: bool, traffic: Arc<Traffic>) -> impl Exchange + use<> {
         let front = self.front.clone();
-        let peer = Arc::new(Peer { address, secure, last_key: LastKey::default() });
+        let peer = Peer { address, secure, last_key: LastKey::default(), traffic: traffic.clone() };
+        let peer = Arc::new(peer);
         service_fn(move |request| {
             let call = traffic.begin();
             let (front, peer, traffic) = (front.clone(), peer.clone(), traffic.clone());
@@ -165,7 +166,9 @@ async fn speak_http1<S>(
 {
     loop {
         let mut connection = Box::new(host.http1.serve_connection(TokioIo::new(gate), service));
-        if let Driven::Over = drive(&mut Pin::new(&mut *connection), traffic, &host.stop).await {
+        let driven = drive(&mut Pin::new(&mut *connection), traffic, &host.stop).await;
+        let errand = traffic.take_errand();
+        if matches!(driven, Driven::Over) && errand.is_none() {
             return;
         }
         let parts = connection.into_parts();
@@ -173,6 +176,12 @@ async fn speak_http1<S>(
         gate.put_back(&parts.read_buf);
         // The buffer is held by what was put back's owner until here: let it go before the wait.
         drop(parts.read_buf);
+        if let Some(errand) = errand {
+            drop(service);
+            gate.open_up();
+            // Boxed: it is large, and connections without one would carry the room.
+            return Box::pin(errand.run(gate, &host.front, &host.clock, &host.stop)).await;
+        }
         let parked = host.front.counts().parked();
         if !awaken(&mut gate, &host.stop).await {
             return;

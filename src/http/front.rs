@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::cors::{self, Page};
 use super::door;
+use super::errand::Errand;
 use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
@@ -18,15 +19,18 @@ use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
+use super::traffic::Traffic;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
-    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared,
+    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
+    Shared, check_handshake, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
 use crate::upstream;
+use crate::websocket;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -99,6 +103,7 @@ pub(super) struct Peer {
     /// Whether it came over TLS.
     pub(super) secure: bool,
     pub(super) last_key: LastKey,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// The relay listener's service, one for each worker.
@@ -158,7 +163,13 @@ impl Front {
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        let recorded = Recorded::new(body, parts.status, record);
+        let recorded = match body {
+            ReplyBody::Switch(switch) => {
+                peer.traffic.switch_to(Errand::new(switch, record));
+                Recorded::none()
+            }
+            body => Recorded::new(body, parts.status, record),
+        };
         Response::from_parts(parts, recorded)
     }
 
@@ -216,9 +227,17 @@ impl Front {
             }
             None => self.named(&parts, &site)?,
         };
-        let caller = self.caller(&parts.headers, named.token.as_ref(), peer, notes).await?;
+        let caller = match self.caller(&parts.headers, named.token.as_ref(), peer, notes).await {
+            // A socket's client learns only from a message that its token is spent, and then gets another.
+            Err(Refusal::Unauthorized) if named.token.is_some() && is_realtime(&named.call) => {
+                notes.route = Route::Realtime;
+                return open_to_stranger(&parts.headers);
+            }
+            caller => caller?,
+        };
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
         let inbound = self.inbound(parts, body, site.base, named.query, named.token);
-        self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
+        self.carry(caller, address, named.call.map_err(refuse)?, inbound, notes).await
     }
 
     /// The request as the relay takes it.
@@ -234,7 +253,7 @@ impl Front {
             query,
             token,
             headers: parts.headers,
-            body,
+            body: body.into(),
             base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
@@ -248,7 +267,7 @@ impl Front {
             Role::Relay => fal::through_a_router(path, query).unwrap_or((Role::Relay, path)),
             role => (role, path),
         };
-        match fal::parse(role, &parts.method, path) {
+        match parse(role, path, parts)? {
             Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
             call => Ok(Named::new(call, query)),
         }
@@ -322,6 +341,7 @@ impl Front {
     async fn carry(
         &self,
         caller: Caller,
+        address: IpAddr,
         call: Call,
         inbound: Inbound,
         notes: &mut Notes,
@@ -347,8 +367,33 @@ impl Front {
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
             Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+            Call::Realtime { endpoint, path } => {
+                self.relay.realtime(&caller, &endpoint, &path, inbound, notes).await
+            }
+            Call::Runs { endpoint } => {
+                notes.endpoint = Some(endpoint.clone().into());
+                self.relay.runs(endpoint, address, inbound)
+            }
             Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
         }
+    }
+
+    /// A record for a call that is no request of its own.
+    pub(super) fn record(&self) -> Box<Record> {
+        Record::new(Method::POST, self.desk.clone(), self.counts().clone())
+    }
+}
+
+fn is_realtime(call: &Result<Call, RouteError>) -> bool {
+    matches!(call, Ok(Call::Realtime { .. }))
+}
+
+/// What a request asks for. A handshake for a place that is a socket must be a sound one; at any other place it is passed
+/// over.
+fn parse(role: Role, path: &str, parts: &request::Parts) -> Result<Result<Call, RouteError>, Refusal> {
+    match websocket::asks(&parts.method, &parts.headers).then(|| fal::parse_socket(role, path)).flatten() {
+        Some(call) => check_handshake(parts).map(|()| call),
+        None => Ok(fal::parse(role, &parts.method, path)),
     }
 }
 
@@ -356,6 +401,9 @@ fn refuse(error: RouteError) -> Refusal {
     match error {
         RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
         RouteError::Method { allow } => Refusal::Method { allow },
+        RouteError::NotASocket => {
+            Refusal::UpgradeRequired("This path is a WebSocket; send its handshake over HTTP/1.1.")
+        }
         RouteError::Unknown => Refusal::UnknownRoute,
     }
 }
@@ -371,6 +419,8 @@ fn route(call: &Call) -> Route {
         Call::Run { .. } => Route::Run,
         Call::Stream { .. } => Route::Stream,
         Call::Storage(_) => Route::Storage,
+        Call::Realtime { .. } => Route::Realtime,
+        Call::Runs { .. } => Route::Runs,
         Call::Token(_) => Route::Token,
     }
 }

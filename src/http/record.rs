@@ -16,7 +16,7 @@ use crate::call_log::{CallLog, Line, field};
 use crate::clock::Clock;
 use crate::ids::{AccountName, RequestId};
 use crate::metrics::{self, EndedCall, Worker};
-use crate::relay::{Fault, Notes, Refusal, ReplyBody};
+use crate::relay::{Carried, Closed, Fault, Notes, Refusal, ReplyBody};
 use crate::upstream::UpstreamError;
 
 /// Where the calls of this process are written down: each with a number, of which one part differs from process to
@@ -94,6 +94,8 @@ pub(super) struct Record {
     cause: Option<String>,
     response_bytes: u64,
     complete: bool,
+    /// What a socket carried.
+    carried: Option<Carried>,
     desk: Arc<Desk>,
     counts: Arc<Worker>,
 }
@@ -113,6 +115,7 @@ impl Record {
             cause: None,
             response_bytes: 0,
             complete: false,
+            carried: None,
             desk,
             counts,
         })
@@ -136,10 +139,25 @@ impl Record {
         self.error = Some(error);
     }
 
+    /// Keeps what the socket carried that this call became.
+    pub(super) fn carried(&mut self, carried: Carried) {
+        self.status = Some(StatusCode::SWITCHING_PROTOCOLS);
+        self.response_bytes = carried.down.bytes;
+        self.complete = matches!(carried.closed, Closed::Agreed(_));
+        self.carried = Some(carried);
+    }
+
+    /// Keeps that the call became a socket.
+    pub(super) fn switched(&mut self) {
+        self.status = Some(StatusCode::SWITCHING_PROTOCOLS);
+        self.complete = true;
+    }
+
     /// Counts the call and writes its line.
     fn end(&self, status: u16) {
         let total = self.desk.clock.elapsed().saturating_sub(self.start);
-        let request_bytes = self.notes.body.as_ref().map(|body| body.bytes());
+        let body = self.notes.body.as_ref().map(|body| body.bytes());
+        let request_bytes = self.carried.map(|carried| carried.up.bytes).or(body);
         self.counts.call_ended(&EndedCall {
             route: self.notes.route,
             status,
@@ -172,6 +190,9 @@ impl Record {
             }
             line.number(field!("response_bytes"), self.response_bytes);
             line.flag(field!("complete"), self.complete);
+            if let Some(carried) = &self.carried {
+                write_carried(carried, line);
+            }
             if let Some(upstream) = self.notes.upstream {
                 line.millis(field!("upstream_ms"), upstream);
             }
@@ -192,6 +213,15 @@ impl Record {
         line.text_if_any(field!("endpoint"), notes.endpoint.as_deref());
         line.text_if_any(field!("request_id"), notes.request_id.as_ref().map(RequestId::as_str));
         line.text_if_any(field!("account"), notes.account.as_ref().map(AccountName::as_str));
+    }
+}
+
+fn write_carried(carried: &Carried, line: &mut Line<'_>) {
+    line.number(field!("messages_up"), carried.up.messages);
+    line.number(field!("messages_down"), carried.down.messages);
+    line.text(field!("closed"), carried.closed.end().as_str());
+    if let Closed::Agreed(Some(code)) = carried.closed {
+        line.number(field!("close_code"), code.into());
     }
 }
 
@@ -217,14 +247,20 @@ fn counted(fault: Option<Fault>, status: u16) -> metrics::Fault {
 /// An answer's body; the call's line is written when it has ended or is dropped.
 pub(super) struct Recorded {
     body: ReplyBody,
-    record: Box<Record>,
+    /// None where the call goes on after its answer.
+    record: Option<Box<Record>>,
 }
 
 impl Recorded {
     pub(super) fn new(body: ReplyBody, status: StatusCode, mut record: Box<Record>) -> Self {
         record.status = Some(status);
         record.complete = body.is_end_stream();
-        Self { body, record }
+        Self { body, record: Some(record) }
+    }
+
+    /// No body, after which the call goes on.
+    pub(super) fn none() -> Self {
+        Self { body: ReplyBody::Whole(Bytes::new()), record: None }
     }
 }
 
@@ -238,17 +274,18 @@ impl Body for Recorded {
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let Some(record) = &mut this.record else { return polled };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.record.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                this.record.complete = this.body.is_end_stream();
+                record.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                record.complete = this.body.is_end_stream();
             }
             Poll::Ready(Some(Err(error))) => {
-                this.record.fault = Some(Fault::Fal);
-                this.record.error = Some("upstream_cut");
-                this.record.cause = Some(error.to_string());
+                record.fault = Some(Fault::Fal);
+                record.error = Some("upstream_cut");
+                record.cause = Some(error.to_string());
             }
-            Poll::Ready(None) => this.record.complete = true,
+            Poll::Ready(None) => record.complete = true,
             Poll::Pending => {}
         }
         polled

@@ -42,6 +42,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        Refusal::UpgradeRequired(_) => (StatusCode::UPGRADE_REQUIRED, "upgrade_required"),
         Refusal::AccountUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "account_unavailable"),
         Refusal::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         Refusal::Resting(_) => (StatusCode::SERVICE_UNAVAILABLE, "upstream_resting"),
@@ -81,6 +82,11 @@ pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
         }
         Refusal::Unauthorized => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Refusal::UpgradeRequired(_) => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         Refusal::Method { allow } => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));

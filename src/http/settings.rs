@@ -66,6 +66,8 @@ pub struct Hosts {
     pub run: Vec<String>,
     /// Names that mean storage and tokens.
     pub rest: Vec<String>,
+    /// Names that mean direct runs carried over WebSocket.
+    pub ws: Vec<String>,
 }
 
 impl Default for Settings {

@@ -2,23 +2,26 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::errand::Errand;
 use super::gate::Violation;
 use super::record::Recorded;
 use crate::upstream::UpstreamError;
 
 /// Calls of a connection. Its parts run in one task over HTTP/1 and in several over HTTP/2.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Traffic {
     begun: AtomicU32,
     ended: AtomicU32,
     parkable: AtomicBool,
     last: AtomicBool,
+    switched: AtomicBool,
+    errand: Mutex<Option<Errand>>,
     refusal: OnceLock<Violation>,
 }
 
@@ -59,6 +62,22 @@ impl Traffic {
         self.last.load(Ordering::Relaxed)
     }
 
+    /// Says that the connection goes on as something else once the answer under way is out.
+    pub(super) fn switch_to(&self, errand: Errand) {
+        *self.errand.lock().unwrap_or_else(PoisonError::into_inner) = Some(errand);
+        self.switched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said: what comes now is not HTTP.
+    pub(super) fn is_switched(&self) -> bool {
+        self.switched.load(Ordering::Relaxed)
+    }
+
+    /// What the connection goes on as, if it does.
+    pub(super) fn take_errand(&self) -> Option<Errand> {
+        self.errand.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Says that the connection has been idle for so long that its buffers are worth giving back.
     pub(super) fn set_parkable(&self, parkable: bool) {
         self.parkable.store(parkable, Ordering::Relaxed);
@@ -71,7 +90,6 @@ impl Traffic {
 }
 
 /// A call that has no whole answer yet.
-#[derive(Debug)]
 pub(super) struct OpenCall(Arc<Traffic>);
 
 impl Drop for OpenCall {

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Metrics;
 use super::cell::{Counter, Distribution, Gauge, Times};
-use super::labels::{Failure, Host, LedgerVerb, Memory, Route, Unserved};
+use super::labels::{Failure, Host, LedgerVerb, Memory, Route, SocketEnd, Unserved};
 use super::process::Process;
 use super::worker::{HostCounts, RouteCounts, VerbCounts, Worker};
 
@@ -47,6 +47,7 @@ impl Collector for Own {
         page.build()?;
         calls(&mut page, &workers)?;
         connections(&mut page, &workers)?;
+        sockets(&mut page, &workers)?;
         upstream(&mut page, &workers)?;
         caches(&mut page, &workers)?;
         ledger(&mut page, &workers)?;
@@ -113,6 +114,20 @@ fn connections(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
         .iter()
         .map(|why| ([("reason", why.as_str())], workers.sum(|worker| worker.unserved[*why as usize].get())));
     page.counter("connections_refused", "Clients' connections that were not served", None, unserved)
+}
+
+fn sockets(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
+    let open = workers.level(|worker| &worker.sockets.open);
+    page.gauge("realtime_sockets_open", "Realtime sockets that are open", None, [([], open)])?;
+    let messages = [
+        ([("direction", "up")], workers.sum(|worker| worker.sockets.up.get())),
+        ([("direction", "down")], workers.sum(|worker| worker.sockets.down.get())),
+    ];
+    page.counter("realtime_messages", "Messages of sockets that have closed", None, messages)?;
+    let ends = SocketEnd::ALL
+        .iter()
+        .map(|end| ([("by", end.as_str())], workers.sum(|worker| worker.sockets.ends[*end as usize].get())));
+    page.counter("realtime_sockets_closed", "Realtime sockets that have closed", None, ends)
 }
 
 fn upstream(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {

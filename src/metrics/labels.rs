@@ -38,6 +38,10 @@ labels! {
         Run = "run",
         /// A direct run with events.
         Stream = "stream",
+        /// A realtime socket.
+        Realtime = "realtime",
+        /// A socket whose messages are direct runs.
+        Runs = "runs",
         /// A step of an upload.
         Storage = "storage",
         /// A new client token.
@@ -187,5 +191,29 @@ labels! {
         Release = "release",
         /// Its outcome is not known.
         Lose = "lose",
+    }
+}
+
+labels! {
+    /// How a realtime socket ended.
+    SocketEnd {
+        /// Its ends closed it.
+        Agreed = "agreed",
+        /// The client vanished.
+        ClientGone = "client_gone",
+        /// fal vanished.
+        FalGone = "fal_gone",
+        /// The client sent what is not let through.
+        ClientFault = "client_fault",
+        /// fal did.
+        FalFault = "fal_fault",
+        /// Nothing moved for too long.
+        Idle = "idle",
+        /// It was open for as long as it may be.
+        TooLong = "too_long",
+        /// An end took nothing for too long.
+        Stalled = "stalled",
+        /// The relay stopped.
+        Draining = "draining",
     }
 }

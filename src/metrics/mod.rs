@@ -16,10 +16,11 @@ mod worker;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cell::{Counter, Gauge, Sizes, Times};
-pub use labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, Status, Unserved};
+pub use labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, SocketEnd, Status, Unserved};
 pub use store::StoreCounts;
 pub use worker::{
-    ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenUpstream, ParkedConnection, REFUSALS_MAX, Worker,
+    ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenSocket, OpenUpstream, ParkedConnection,
+    REFUSALS_MAX, Worker,
 };
 
 use crate::clock::Timestamp;

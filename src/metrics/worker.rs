@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::cell::{Counter, Gauge, Times};
-use super::labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, Status, Unserved};
+use super::labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, SocketEnd, Status, Unserved};
 use crate::ids::AccountName;
 
 /// fal accounts that are counted by name; calls of further ones count together.
@@ -84,6 +84,16 @@ pub struct Worker {
     pub(super) caches: [CacheCounts; Memory::COUNT],
     pub(super) verbs: [VerbCounts; LedgerVerb::COUNT],
     pub(super) unknown: Counter,
+    pub(super) sockets: SocketCounts,
+}
+
+/// What is counted of realtime sockets.
+#[derive(Debug, Default)]
+pub(super) struct SocketCounts {
+    pub(super) open: Gauge,
+    pub(super) up: Counter,
+    pub(super) down: Counter,
+    pub(super) ends: [Counter; SocketEnd::COUNT],
 }
 
 impl Worker {
@@ -103,6 +113,7 @@ impl Worker {
             caches: Default::default(),
             verbs: Default::default(),
             unknown: Counter::default(),
+            sockets: SocketCounts::default(),
         }
     }
 
@@ -142,6 +153,12 @@ impl Worker {
     pub fn parked(self: &Arc<Self>) -> ParkedConnection {
         self.parked.add(1);
         ParkedConnection(self.clone())
+    }
+
+    /// A realtime socket has opened; it is counted as open until what this returns is dropped.
+    pub fn socket(self: &Arc<Self>) -> OpenSocket {
+        self.sockets.open.add(1);
+        OpenSocket(self.clone())
     }
 
     /// A connection is not served.
@@ -221,6 +238,26 @@ pub struct ParkedConnection(Arc<Worker>);
 impl Drop for ParkedConnection {
     fn drop(&mut self) {
         self.0.parked.add(-1);
+    }
+}
+
+/// Counts a realtime socket as open until it is dropped.
+#[derive(Debug)]
+pub struct OpenSocket(Arc<Worker>);
+
+impl OpenSocket {
+    /// It has carried so many messages up and down, and ended so.
+    pub fn carried(self, up: u64, down: u64, end: SocketEnd) {
+        let counts = &self.0.sockets;
+        counts.up.add(up);
+        counts.down.add(down);
+        counts.ends[end as usize].add(1);
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.sockets.open.add(-1);
     }
 }
 

@@ -1,5 +1,11 @@
 //! What a unit's name means, for estimates only: a charge multiplies and never interprets (protocol 9).
 
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use crate::money::Units;
+
 /// Something that a request tells how much of it it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thing {
@@ -31,6 +37,21 @@ pub(super) fn measure(unit: &str) -> Option<Measure> {
     Some(Measure { thing, per: per * factor })
 }
 
+/// What a connection came to in fal's `unit`, by how long it stood and how many messages it gave back; `None` for units that
+/// neither tells.
+pub fn metered(unit: &str, stood: Duration, messages: u64) -> Option<Units> {
+    let lower = unit.to_ascii_lowercase();
+    let plain = lower.trim_start_matches("compute").trim_start_matches([' ', '_', '-']);
+    let (amount, per) = match measure(plain) {
+        Some(Measure { thing: Thing::Seconds, per }) => {
+            (Decimal::new(i64::try_from(stood.as_millis()).ok()?, 3), per)
+        }
+        Some(Measure { thing: Thing::Requests, per }) => (Decimal::from(messages), per),
+        _ => return None,
+    };
+    Units::new(amount.checked_div(Decimal::from(per))?).ok()
+}
+
 /// `1000`, `1,000`, `1k`, `1m`.
 fn amount(word: &str) -> Option<u64> {
     let (digits, factor) = match word.strip_suffix(['k', 'm']) {
@@ -49,7 +70,9 @@ fn thing(words: &[&str]) -> Option<(Thing, u64)> {
         ["second" | "seconds"] | ["video" | "audio" | "output", "second" | "seconds"] => (Thing::Seconds, 1),
         ["minute" | "minutes"] | ["video" | "audio" | "output", "minute" | "minutes"] => (Thing::Seconds, 60),
         ["video" | "videos"] => (Thing::Videos, 1),
-        ["request" | "requests" | "call" | "calls" | "generation" | "generations"] => (Thing::Requests, 1),
+        [
+            "request" | "requests" | "call" | "calls" | "generation" | "generations" | "message" | "messages",
+        ] => (Thing::Requests, 1),
         ["character" | "characters"] => (Thing::Characters, 1),
         _ => return None,
     })
@@ -101,6 +124,25 @@ mod tests {
             "image second",
         ] {
             assert_eq!(measure(unit), None, "{unit}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_metered_by_its_time_or_its_messages() {
+        let of = |unit: &str| metered(unit, Duration::from_millis(90_500), 12).map(|units| units.to_string());
+        for (unit, units) in [
+            ("second", "90.500"),
+            ("compute second", "90.500"),
+            ("Compute_Seconds", "90.500"),
+            ("5 seconds", "18.100"),
+            ("request", "12"),
+            ("1000 calls", "0.012"),
+            ("message", "12"),
+        ] {
+            assert_eq!(of(unit).as_deref(), Some(units), "{unit}");
+        }
+        for unit in ["", "image", "megapixel", "tokens", "compute", "1000 characters"] {
+            assert_eq!(of(unit), None, "{unit}");
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Wanted<'a> {
     pub(super) caller: &'a Caller,
     pub(super) account: &'a AccountName,
     pub(super) endpoint: &'a Endpoint,
+    /// The name that the rules know it by.
+    pub(super) allowed_as: &'a Endpoint,
     pub(super) kind: CallKind,
     pub(super) tags: Option<Arc<str>>,
 }
@@ -52,9 +54,10 @@ impl Relay {
         body: &mut RequestBody,
     ) -> Result<Admittance, Refusal> {
         let endpoint: Arc<str> = wanted.endpoint.as_str().into();
+        let name = wanted.allowed_as;
         let permits = |name: &str| wanted.caller.rules().permits(name);
-        if !permits(&endpoint) || wanted.endpoint.other_name().is_some_and(|name| !permits(&name)) {
-            return Err(Refusal::EndpointNotAllowed(endpoint));
+        if !permits(name.as_str()) || name.other_name().is_some_and(|name| !permits(&name)) {
+            return Err(Refusal::EndpointNotAllowed(name.as_str().into()));
         }
         let lease = self.shared.next_lease();
         let standing = self.take_place(wanted.caller, lease).await?;

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::ids::{CallId, LeaseId};
 use crate::limits::Limits;
 use crate::metrics::{LedgerVerb, Worker};
+use crate::money::Units;
 use crate::store::{
     Cost, HeldCall, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store, StoreError,
     Terms, Verb,
@@ -89,8 +90,22 @@ impl Ledger {
 
     /// Closes the row of a call whose final answer has been seen; tells what it costs.
     pub(super) fn settle(&self, row: &Row, status: u16, billable_units: Option<String>) -> Option<Cost> {
+        self.settle_or(row, status, billable_units, None)
+    }
+
+    /// The same, with units of the relay's own counting for where fal names none.
+    fn settle_or(
+        &self,
+        row: &Row,
+        status: u16,
+        billable_units: Option<String>,
+        counted: Option<Units>,
+    ) -> Option<Cost> {
         let settled_at = self.clock.now();
-        let cost = self.prices.cost(row, status, billable_units.as_deref());
+        let cost = match (&billable_units, counted) {
+            (None, Some(units)) => self.prices.computed(row, units),
+            _ => self.prices.cost(row, status, billable_units.as_deref()),
+        };
         let settlement = Settlement { status, billable_units, cost, settled_at };
         self.write(LedgerVerb::Settle, row, move |store, id| store.settle(id, settlement.clone()));
         cost
@@ -179,6 +194,16 @@ impl Admitted {
     /// The call ended with this answer; tells what it costs.
     pub(super) fn settle(mut self, status: u16, billable_units: Option<String>) -> Option<Cost> {
         self.ledger.take()?.settle(&self.row, status, billable_units)
+    }
+
+    /// The same for a call that the relay itself has measured; fal's units come first.
+    pub(super) fn settle_counted(
+        mut self,
+        status: u16,
+        billable_units: Option<String>,
+        counted: Option<Units>,
+    ) -> Option<Cost> {
+        self.ledger.take()?.settle_or(&self.row, status, billable_units, counted)
     }
 
     /// Nothing can have been billed.

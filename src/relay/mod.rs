@@ -14,9 +14,11 @@ mod ledger;
 mod notes;
 mod owners;
 mod prices;
+mod realtime;
 mod refusal;
 mod reply;
 mod run;
+mod runs;
 mod settings;
 mod shared;
 mod storage;
@@ -26,7 +28,6 @@ mod watch;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 pub use caller::Caller;
@@ -34,9 +35,11 @@ pub use holder::{HolderPage, Question};
 pub use identity::{Credentials, LastKey};
 pub use notes::Notes;
 pub use prices::Pricing;
+pub use realtime::{Carried, Closed, Socket, check_handshake, open_to_stranger};
 pub use refusal::{Fault, Refusal};
-pub use reply::{Reply, ReplyBody};
-pub use settings::Settings;
+pub use reply::{Reply, ReplyBody, Switch};
+pub use runs::Runs;
+pub use settings::{RealtimeSettings, Settings};
 pub use shared::{Given, Shared};
 
 use ledger::{Admitted, Ledger};
@@ -48,7 +51,7 @@ use crate::money::Usd;
 use crate::pricing::Basis;
 use crate::secret::Secret;
 use crate::upstream::{
-    Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
+    Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, TenantBody, Upstream, UpstreamError,
 };
 
 /// What a call cost the tenant.
@@ -65,7 +68,7 @@ pub struct Inbound {
     /// The token that was taken out of its address, if there was one.
     pub token: Option<Secret>,
     /// Its body, not yet read.
-    pub body: Incoming,
+    pub body: TenantBody,
     /// The address under which this client reaches the relay, without a trailing slash.
     pub base: String,
     /// How long its body may pause.

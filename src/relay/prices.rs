@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::ledger::Row;
-use crate::money::{Multiplier, Usd};
-use crate::pricing::{self, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample, Unknown};
+use crate::money::{self, Multiplier, Units, Usd};
+use crate::pricing::{
+    self, Basis, History, Outcome, Policy, Price, PriceBook, Quote, QuoteError, Sample, Unknown,
+};
 use crate::rules::Glob;
 use crate::store::{Cost, PriceList, PriceOverride, Store, StoreError, Terms};
 
@@ -97,6 +99,14 @@ impl Prices {
         let book = self.book.load();
         let quote = pricing::quote(&book, &self.history, self.settings.policy, multiplier, endpoint, sample)?;
         Ok((quote, book.version()))
+    }
+
+    /// What these units cost, which the relay has counted and not fal; `None` when that is not known.
+    pub(super) fn computed(&self, row: &Row, units: Units) -> Option<Cost> {
+        let unit_price = row.terms.unit_price?;
+        let cost = money::cost(units, unit_price, Multiplier::ONE).ok()?;
+        let charge = money::cost(units, unit_price, row.terms.multiplier).ok()?;
+        Some(Cost { cost, charge, basis: Basis::Computed })
     }
 
     /// What a call cost; `None` when that is not known.

@@ -114,6 +114,9 @@ pub enum Refusal {
         /// The methods that it takes.
         allow: &'static str,
     },
+    /// The path is a WebSocket's, and the request is no handshake that can go on as one.
+    #[error("{0}")]
+    UpgradeRequired(&'static str),
     /// No fal account can carry the call: none is left, or fal refuses the relay's own key.
     #[error(
         "The operator's fal account cannot take calls at the moment. Nothing was charged; the operator has been told."
@@ -171,6 +174,7 @@ impl Refusal {
             | Self::PriceUnknown(_)
             | Self::UnknownRequest
             | Self::UnknownRoute
+            | Self::UpgradeRequired(_)
             | Self::Method { .. } => Fault::Client,
             Self::AccountUnavailable | Self::Store(_) | Self::Limits(_) | Self::Internal(_) => Fault::Relay,
             Self::Unreachable(_)

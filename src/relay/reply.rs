@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use super::realtime::Socket;
 use super::refusal::Refusal;
+use super::runs::Runs;
 use crate::fal::{Addresses, Inflate, InflateError, Rewriter};
 use crate::upstream::{ResponseBody, UpstreamError};
 
@@ -32,6 +34,18 @@ pub enum ReplyBody {
     Passing(ResponseBody),
     /// fal's bytes as they come, with fal's addresses made ours.
     Rewriting(Box<RewritingBody>),
+    /// None: the connection goes on as something else.
+    Switch(Switch),
+}
+
+/// What a connection becomes after an answer with status 101.
+pub enum Switch {
+    /// A socket to a model.
+    Realtime(Box<Socket>),
+    /// A socket whose messages are direct runs.
+    Runs(Box<Runs>),
+    /// A socket that is told one thing and closed.
+    Farewell(Vec<u8>),
 }
 
 /// A body in which fal's addresses become ours as it streams.
@@ -228,6 +242,7 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Passing(body) => Pin::new(body).poll_frame(cx),
             Self::Rewriting(body) => body.poll(cx),
+            Self::Switch(_) => Poll::Ready(None),
         }
     }
 
@@ -236,6 +251,7 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Passing(body) => body.is_end_stream(),
             Self::Rewriting(body) => body.done,
+            Self::Switch(_) => true,
         }
     }
 
@@ -244,6 +260,7 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Passing(body) => body.size_hint(),
             Self::Rewriting(_) => SizeHint::default(),
+            Self::Switch(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Relay {
             accept_encoding: AcceptEncoding::AsSent,
         };
         let mut outgoing = self.outgoing(to, inbound);
-        let wanted = Wanted { caller, account, endpoint, kind, tags };
+        let wanted = Wanted { caller, account, endpoint, allowed_as: endpoint, kind, tags };
         let admittance = self.admit(wanted, &mut outgoing.body).await?;
         Ok((outgoing, admittance))
     }
@@ -94,7 +94,7 @@ impl Relay {
 
 /// The head of the answer says what fal bills (protocol 9). A refusal without units came from fal's gate, before any model
 /// ran; only a 422 may come from a model that worked first.
-fn close(admitted: Admitted, response: &http::Response<ResponseBody>) -> Option<Cost> {
+pub(super) fn close(admitted: Admitted, response: &http::Response<ResponseBody>) -> Option<Cost> {
     let (status, units) = (response.status(), billable_units(response.headers()));
     if units.is_none() && status.is_client_error() && status != StatusCode::UNPROCESSABLE_ENTITY {
         admitted.release(Some(status.as_u16()), "refused");

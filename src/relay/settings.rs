@@ -17,8 +17,35 @@ pub struct Settings {
     pub key_check: Duration,
     /// How old a job is when the relay first looks after it itself.
     pub watch_after: Duration,
+    /// Realtime sockets.
+    pub realtime: RealtimeSettings,
     /// Prices.
     pub pricing: Pricing,
+}
+
+/// Realtime sockets: `[realtime]` of the configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealtimeSettings {
+    /// The largest message, each way.
+    pub max_message_bytes: u64,
+    /// How long nothing may move.
+    pub idle: Duration,
+    /// How long a socket may be open.
+    pub max: Duration,
+    /// How long either side may take nothing of what is ready for it.
+    pub stall: Duration,
+}
+
+impl Default for RealtimeSettings {
+    /// The values of `config/fal-relay.toml`; a test of the configuration compares them.
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 16 * 1024 * 1024,
+            idle: Duration::from_secs(600),
+            max: Duration::from_secs(14_400),
+            stall: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -30,6 +57,7 @@ impl Default for Settings {
             owner_cache_entries: 100_000,
             key_check: Duration::from_secs(1),
             watch_after: Duration::from_secs(30),
+            realtime: RealtimeSettings::default(),
             pricing: Pricing::default(),
         }
     }

@@ -55,7 +55,14 @@ impl Relay {
             accept_encoding: AcceptEncoding::Identity,
         };
         let mut outgoing = self.outgoing(to, inbound);
-        let wanted = Wanted { caller, account: &account.name, endpoint, kind: CallKind::Queue, tags };
+        let wanted = Wanted {
+            caller,
+            account: &account.name,
+            endpoint,
+            allowed_as: endpoint,
+            kind: CallKind::Queue,
+            tags,
+        };
         let Admittance { mut admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
         self.mark(&mut outgoing, &mut admitted);
         let progress = outgoing.body.progress();

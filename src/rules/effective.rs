@@ -53,6 +53,11 @@ impl Effective {
         Path::split(endpoint).is_some_and(|path| self.all().all(|rules| rules.permits(endpoint, &path)))
     }
 
+    /// Whether the endpoint is denied at some level, whatever is allowed.
+    pub fn denies(&self, endpoint: &str) -> bool {
+        self.all().any(|rules| rules.deny.matches(endpoint))
+    }
+
     /// Whether a call may come from this address.
     pub fn admits(&self, address: IpAddr) -> bool {
         self.all().all(|rules| rules.admits(address))

@@ -7,7 +7,8 @@
 //! | Path prefix | Or `Host` | Plays |
 //! | --- | --- | --- |
 //! | `/queue` | `queue.fal.run`, `queue.falrun.com` | submit, status, status stream, result, cancel |
-//! | `/run` | `fal.run`, `falrun.com` | direct runs and streams |
+//! | `/run` | `fal.run`, `falrun.com` | direct runs and streams; with a WebSocket handshake realtime: see below |
+//! | `/ws` | `ws.fal.run` | direct runs carried over WebSocket |
 //! | `/rest` | `rest.fal.ai`, `rest.alpha.fal.ai` | the beginning of uploads, whole and in parts |
 //! | `/cdn` | `v3.fal.media`, `v3b.fal.media` | files of models and of callers |
 //! | `/api` | `api.fal.ai` | models, prices, estimates, usage, billing events, credits: see below |
@@ -46,6 +47,15 @@
 //! `hang`, `cut` and `redirect` strike the model's own answer: the result, the direct run, the stream. With an argument
 //! they strike another one: `[[cut:submit]]`, `[[cut:status]]`, `[[cut:cancel]]`. Only the answer is spoiled: the call
 //! itself was taken, the request exists and goes its way.
+//!
+//! # Realtime
+//!
+//! A WebSocket handshake for `/run/{endpoint}/realtime`, with a key or with a `fal_jwt_token` that begins with
+//! `sandbox-token-`, opens a connection on which each input (MessagePack, or JSON as text) is a run of its own, with an
+//! output in MessagePack and a message of its timing. `request_id` of an input is echoed; `max_buffering` (1 to 60) is how
+//! many inputs wait while one runs, and then the oldest go. `[[fail:..]]` is answered by `x-fal-error` and the end,
+//! `[[hang]]` by nothing, `[[cut]]` by the end alone; the endpoints `sandbox/refuse/..` and `sandbox/locked` refuse the
+//! handshake. After 60 seconds without an input the connection ends with `TIMEOUT`.
 //!
 //! # What is billed
 //!

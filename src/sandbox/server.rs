@@ -121,5 +121,6 @@ async fn connection(stream: TcpStream, router: Router) {
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     server.http2().timer(TokioTimer::new());
     // A connection that breaks is the other side's business.
-    let _broken = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+    let _broken =
+        server.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router)).await;
 }

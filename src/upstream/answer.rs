@@ -1,10 +1,13 @@
 //! Answers that hyper takes and that must not be passed on: where two readers could disagree about where an answer ends,
 //! the second of them is our client.
 
-use http::{HeaderMap, Response, Version, header};
+use http::{HeaderMap, Response, StatusCode, Version, header};
 
 /// Why an answer is not to be used, if it is not.
-pub(super) fn fault<T>(response: &Response<T>) -> Option<&'static str> {
+pub(super) fn fault<T>(response: &Response<T>, may_switch: bool) -> Option<&'static str> {
+    if may_switch && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return None;
+    }
     if response.status().is_informational() {
         return Some("it switches protocols, which nobody asked for");
     }
@@ -41,7 +44,7 @@ mod tests {
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        fault(&response.body(()).unwrap())
+        fault(&response.body(()).unwrap(), false)
     }
 
     #[test]

@@ -104,6 +104,50 @@ pub struct Beginning {
 #[error("the request body did not arrive whole")]
 pub struct BodyError;
 
+/// What a tenant sends, as it comes to the relay.
+pub enum TenantBody {
+    /// A request's body, not yet read.
+    Coming(Incoming),
+    /// Bytes that are here already.
+    Whole(Bytes),
+}
+
+impl From<Incoming> for TenantBody {
+    fn from(body: Incoming) -> Self {
+        Self::Coming(body)
+    }
+}
+
+impl Body for TenantBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Coming(body) => Pin::new(body).poll_frame(cx),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Coming(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Coming(body) => body.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
 /// The bounds of a request body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
@@ -137,7 +181,7 @@ pub struct RequestBody {
 
 /// What is needed of a body while it comes.
 struct Coming {
-    source: Incoming,
+    source: TenantBody,
     /// What was read ahead and has not left yet.
     ahead: VecDeque<Bytes>,
     limits: BodyLimits,
@@ -151,7 +195,7 @@ struct Coming {
 
 impl RequestBody {
     /// Wraps what the tenant sends.
-    pub fn new(source: Incoming, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(source: TenantBody, limits: BodyLimits, clock: Arc<dyn Clock>) -> Self {
         let progress = BodyProgress::new(clock.elapsed());
         let over = source.is_end_stream();
         let coming = Coming {

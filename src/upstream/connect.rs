@@ -39,6 +39,8 @@ pub(super) struct Connector {
     /// How certificates are checked; needed for https only.
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) timeout: Duration,
+    /// Whether its connections may go on as sockets; then all of them are HTTP/1.1.
+    pub(super) upgrades: bool,
     /// Whether connections to other machines are refused.
     pub(super) loopback_only: bool,
     pub(super) shared: Arc<Shared>,
@@ -58,7 +60,7 @@ impl Connector {
         let tcp = self.socket().await?;
         tcp.set_nodelay(true)?;
         match self.origin.secure {
-            false => Ok(http_1(TokioIo::new(tcp), self.counts.opened()).await?),
+            false => Ok(http_1(TokioIo::new(tcp), self.counts.opened(), self.upgrades).await?),
             // Boxed: it takes several kilobytes, and plain connections would carry the room.
             true => Box::pin(self.secured(tcp)).await,
         }
@@ -70,7 +72,7 @@ impl Connector {
         let tls = TlsConnector::from(config).connect(name, tcp).await?;
         match tls.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(http_2(TokioIo::new(tls), self.counts.opened()).await?),
-            _ => Ok(http_1(TokioIo::new(tls), self.counts.opened()).await?),
+            _ => Ok(http_1(TokioIo::new(tls), self.counts.opened(), self.upgrades).await?),
         }
     }
 
@@ -103,7 +105,11 @@ impl Connector {
     }
 }
 
-async fn http_1(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstream) -> hyper::Result<Sender> {
+async fn http_1(
+    io: impl Read + Write + Unpin + Send + 'static,
+    open: OpenUpstream,
+    upgrades: bool,
+) -> hyper::Result<Sender> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER_MAX_BYTES)
         .max_header_size(HEAD_MAX_BYTES)
@@ -111,7 +117,10 @@ async fn http_1(io: impl Read + Write + Unpin + Send + 'static, open: OpenUpstre
         .handshake(io)
         .await?;
     // The connection's errors reach the call that they hit; an idle one may end without anybody's loss.
-    tokio::spawn(async move { drop((connection.await, open)) });
+    match upgrades {
+        false => tokio::spawn(async move { drop((connection.await, open)) }),
+        true => tokio::spawn(async move { drop((connection.with_upgrades().await, open)) }),
+    };
     Ok(Sender::Http1(sender))
 }
 

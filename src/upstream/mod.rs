@@ -12,14 +12,18 @@ mod failfast;
 mod origin;
 mod pool;
 mod settings;
+mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use hyper::body::Incoming;
 
 use body::AnswerLimits;
-pub use body::{Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody};
+pub use body::{
+    Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody, TenantBody,
+};
 use connect::Connector;
 pub use error::UpstreamError;
 pub use failfast::{ConnectionCounts, Shared};
@@ -28,6 +32,7 @@ pub use origin::BadOrigin;
 use origin::Origin;
 use pool::{Attempt, Lease, Pool};
 pub use settings::Settings;
+pub use socket::{FalSocket, Handshake};
 
 use crate::clock::Clock;
 use crate::ids::AccountName;
@@ -87,6 +92,8 @@ pub struct Upstream {
     queue: Arc<Pool>,
     run: Arc<Pool>,
     rest: Arc<Pool>,
+    /// To the host of direct runs: connections that may become sockets.
+    sockets: Arc<Pool>,
     queue_head_timeout: Duration,
     run_head_timeout: Duration,
     body_idle: Duration,
@@ -103,11 +110,12 @@ impl Upstream {
         clock: &Arc<dyn Clock>,
         counts: &metrics::Worker,
     ) -> Result<Self, BadOrigin> {
-        let pool = |host, address: &str| {
+        let pool = |host, address: &str, upgrades: bool| {
             let connector = Connector {
                 origin: Origin::parse(address)?,
-                tls: tls.cloned(),
+                tls: if upgrades { tls.map(socket::http_1_only) } else { tls.cloned() },
                 timeout: settings.connect_timeout,
+                upgrades,
                 loopback_only: settings.loopback_only,
                 shared: shared.clone(),
                 counts: counts.host(host),
@@ -115,9 +123,10 @@ impl Upstream {
             Ok(Pool::new(connector, settings.pool_max_idle, settings.pool_idle, clock.clone()))
         };
         Ok(Self {
-            queue: pool(metrics::Host::Queue, &settings.queue_url)?,
-            run: pool(metrics::Host::Run, &settings.run_url)?,
-            rest: pool(metrics::Host::Rest, &settings.rest_url)?,
+            queue: pool(metrics::Host::Queue, &settings.queue_url, false)?,
+            run: pool(metrics::Host::Run, &settings.run_url, false)?,
+            rest: pool(metrics::Host::Rest, &settings.rest_url, false)?,
+            sockets: pool(metrics::Host::Run, &settings.run_url, true)?,
             queue_head_timeout: settings.queue_head_timeout,
             run_head_timeout: settings.run_head_timeout,
             body_idle: settings.body_idle,
@@ -142,8 +151,19 @@ impl Upstream {
         account: &Account,
         outgoing: Outgoing,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let (response, lease) = self.exchange(self.pool(outgoing.host), account, outgoing).await?;
+        Ok(response.map(|body| self.answer_body(body, lease)))
+    }
+
+    /// One exchange, and what it tells of the host.
+    async fn exchange(
+        &self,
+        pool: &Arc<Pool>,
+        account: &Account,
+        outgoing: Outgoing,
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         self.check(outgoing.host)?;
-        let (host, pool) = (outgoing.host, self.pool(outgoing.host));
+        let host = outgoing.host;
         let health = self.shared.health(host);
         let progress = outgoing.body.progress();
         let request = compose(&pool.connector.origin, account, outgoing)?;
@@ -156,20 +176,23 @@ impl Upstream {
         sent
     }
 
+    fn answer_body(&self, body: Incoming, lease: Lease) -> ResponseBody {
+        let limits = AnswerLimits { idle: self.body_idle, whole: self.queue_head_timeout };
+        ResponseBody::new(body, lease, limits, self.clock.clone())
+    }
+
     async fn send_in_time(
         &self,
         pool: &Arc<Pool>,
         request: Box<Request<RequestBody>>,
         progress: &BodyProgress,
         head_timeout: Duration,
-    ) -> Result<Response<ResponseBody>, UpstreamError> {
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         let counts = &pool.connector.counts;
         tokio::select! {
             biased;
             answered = exchange(pool, request, progress) => {
-                let (response, lease) = answered.inspect_err(|error| counts.failed(error.into()))?;
-                let limits = AnswerLimits { idle: self.body_idle, whole: self.queue_head_timeout };
-                Ok(response.map(|body| ResponseBody::new(body, lease, limits, self.clock.clone())))
+                answered.inspect_err(|error| counts.failed(error.into()))
             }
             () = progress.flooded() => {
                 counts.failed(metrics::Failure::Garbage);
@@ -260,7 +283,7 @@ async fn exchange(
     pool: &Arc<Pool>,
     mut request: Box<Request<RequestBody>>,
     progress: &BodyProgress,
-) -> Result<(Response<hyper::body::Incoming>, Lease), UpstreamError> {
+) -> Result<(Response<Incoming>, Lease), UpstreamError> {
     for attempt in 0.. {
         let reused = if attempt < STALE_MAX { pool.reuse() } else { None };
         let fresh = reused.is_none();
@@ -272,7 +295,7 @@ async fn exchange(
         origin.address(&mut request, lease.version()).map_err(|error| UpstreamError::unsendable(&error))?;
         request = match lease.send(request).await {
             Attempt::Answered(response) => {
-                return match answer::fault(&response) {
+                return match answer::fault(&response, pool.connector.upgrades) {
                     None => Ok((response, lease)),
                     // The lease is dropped with it: nothing more is read from this connection.
                     Some(fault) => Err(origin.garbage(fault)),

@@ -236,6 +236,7 @@ mod tests {
             origin: Origin::parse(address).unwrap(),
             tls: None,
             timeout: Duration::from_secs(60),
+            upgrades: false,
             loopback_only: true,
             shared: Arc::default(),
             counts: Arc::default(),

@@ -27,6 +27,10 @@ fn tell(mut story: Command, settings: &[(&str, &str)]) {
 }
 
 fn python(program: &str) {
+    assert_settled(&python_story(program));
+}
+
+fn python_story(program: &str) -> Relay {
     let relay = Relay::sandbox(&[]);
     let host = format!("localhost:{}", relay.https.unwrap().port());
     let run_host = format!("{host}/run");
@@ -42,7 +46,7 @@ fn python(program: &str) {
             ("SSL_CERT_FILE", ca.to_str().unwrap()),
         ],
     );
-    assert_settled(&relay);
+    relay
 }
 
 /// Whatever a story did, each of its calls has a row, and each result that was read closed one.
@@ -65,6 +69,24 @@ fn python_sync() {
 #[test]
 fn python_async() {
     python("python_async.py");
+}
+
+#[test]
+fn python_realtime() {
+    let relay = python_story("python_realtime.py");
+    let rows = relay.ledger();
+    assert_eq!(rows.len(), 14, "{rows:?}");
+    assert!(rows.iter().all(|row| row["kind"] == "realtime" && row["state"] == "settled"), "{rows:?}");
+}
+
+#[test]
+fn javascript_realtime() {
+    let relay = Relay::sandbox(&[]);
+    let mut story = Command::new("node");
+    story.args(["--experimental-websocket", "node_realtime.mjs"]);
+    tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key)]);
+    let rows = relay.ledger();
+    assert_eq!(rows.len(), 3, "{rows:?}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod outside;
 mod platform;
 mod process;
 mod proxy;
+mod realtime;
 mod refusals;
 mod store_directory_story;
 mod store_sqlite;

@@ -27,8 +27,8 @@ const PYTHON: [Limit; 3] = [
     },
     Limit {
         step: "realtime",
-        reason: "this release of the relay does not carry realtime sockets",
-        remedy: "use subscribe, run or stream",
+        reason: "fal-client asks rest.fal.ai for a token first, where a relay key opens nothing",
+        remedy: "say realtime(..., use_jwt=False), which needs no token: docs/realtime.md",
     },
     WEBHOOK,
 ];
@@ -36,9 +36,8 @@ const PYTHON: [Limit; 3] = [
 const JAVASCRIPT: [Limit; 2] = [
     Limit {
         step: "realtime",
-        reason: "@fal-ai/client always opens its socket to wss://fal.run, and this release of the relay does not carry \
-                 realtime sockets",
-        remedy: "use subscribe, run or stream",
+        reason: "@fal-ai/client always opens its socket to wss://fal.run",
+        remedy: "give it a global WebSocket that knows the way: docs/realtime.md",
     },
     WEBHOOK,
 ];
@@ -46,7 +45,7 @@ const JAVASCRIPT: [Limit; 2] = [
 const PLAIN: [Limit; 2] = [
     Limit {
         step: "realtime",
-        reason: "this release of the relay does not carry realtime sockets, and this client opens none",
+        reason: "this client opens no sockets",
         remedy: "use the queue, run or stream",
     },
     WEBHOOK,

@@ -27,6 +27,8 @@ pub enum Role {
     Run,
     /// fal's REST service: storage.
     Rest,
+    /// Direct runs carried over WebSocket.
+    Ws,
 }
 
 /// What a request asks for.
@@ -60,6 +62,18 @@ pub enum Call {
     Storage(Storage),
     /// Make a token for a browser.
     Token(TokenForm),
+    /// Open a realtime socket.
+    Realtime {
+        /// What to run, without `/realtime`.
+        endpoint: Endpoint,
+        /// The whole path: any path of an app may be a socket (protocol 4.1).
+        path: Endpoint,
+    },
+    /// Open a socket whose messages are direct runs (protocol 4.3). Each of them is a call of its own.
+    Runs {
+        /// What to run.
+        endpoint: Endpoint,
+    },
 }
 
 impl Call {
@@ -67,8 +81,9 @@ impl Call {
     /// with its admission (invariant 2).
     pub fn may_be_billed(&self) -> bool {
         match self {
-            Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } => true,
-            Self::Follow { .. } | Self::Storage(_) | Self::Token(_) => false,
+            Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } | Self::Realtime { .. } => true,
+            // The socket of runs is free; its messages are runs.
+            Self::Follow { .. } | Self::Storage(_) | Self::Token(_) | Self::Runs { .. } => false,
         }
     }
 
@@ -76,7 +91,7 @@ impl Call {
     /// and sockets only, which cannot set a header.
     pub fn takes_token_in_query(&self) -> bool {
         match self {
-            Self::Stream { .. } => true,
+            Self::Stream { .. } | Self::Realtime { .. } | Self::Runs { .. } => true,
             Self::Submit { .. }
             | Self::Follow { .. }
             | Self::Run { .. }
@@ -134,6 +149,9 @@ pub enum RouteError {
         /// The value of the `Allow` header.
         allow: &'static str,
     },
+    /// The path is a WebSocket's, and the request asks for none.
+    #[error("not a WebSocket handshake")]
+    NotASocket,
     /// There is no such route.
     #[error("no such route")]
     Unknown,
@@ -194,10 +212,37 @@ pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError
         (Role::Relay | Role::Rest, "storage") => storage(method, rest),
         (Role::Relay | Role::Rest, "tokens") => token(method, rest),
         (Role::Rest, _) => Err(RouteError::Unknown),
+        (Role::Ws, _) | (Role::Relay, "ws") => Err(RouteError::NotASocket),
         (Role::Relay, _) if RESERVED.contains(&first) => Err(RouteError::Unknown),
         (Role::Relay | Role::Queue, _) => queue(method, path),
         (Role::Run, _) => run(method, path),
     }
+}
+
+/// Reads what a WebSocket handshake for `path` asks for at a host that stands for `role`; `None` when nothing at that place
+/// is a socket, and then the request is read as if it did not ask for one.
+pub fn parse_socket(role: Role, path: &str) -> Option<Result<Call, RouteError>> {
+    let whole = match well_formed(path) {
+        Ok(whole) => whole,
+        Err(error) => return Some(Err(error)),
+    };
+    match (role, split_segment(whole)) {
+        (Role::Relay | Role::Run, ("run", rest)) => Some(realtime(rest)),
+        (Role::Run, _) => Some(realtime(whole)),
+        (Role::Relay | Role::Ws, ("ws", rest)) => Some(runs(rest)),
+        (Role::Ws, _) => Some(runs(whole)),
+        (Role::Relay | Role::Queue | Role::Rest, _) => None,
+    }
+}
+
+fn realtime(path: &str) -> Result<Call, RouteError> {
+    let named = path.strip_suffix("/realtime").and_then(|path| Endpoint::parse(path).ok());
+    let path = endpoint(path)?;
+    Ok(Call::Realtime { endpoint: named.unwrap_or_else(|| path.clone()), path })
+}
+
+fn runs(path: &str) -> Result<Call, RouteError> {
+    endpoint(path).map(|endpoint| Call::Runs { endpoint })
 }
 
 /// The path without the slashes at its ends, once it can be read in one way only.
@@ -262,9 +307,11 @@ fn follow_up(method: &Method, endpoint: Endpoint, rest: &str) -> Result<Call, Ro
 }
 
 fn run(method: &Method, path: &str) -> Result<Call, RouteError> {
-    // fal keeps no requests of direct runs, and realtime is a protocol of its own.
-    let realtime = *method == Method::GET && path.ends_with("/realtime");
-    if realtime || split_follow_up(path).is_some() {
+    if *method == Method::GET && path.ends_with("/realtime") {
+        return Err(RouteError::NotASocket);
+    }
+    // fal keeps no requests of direct runs.
+    if split_follow_up(path).is_some() {
         return Err(RouteError::Unknown);
     }
     let streamed = path.strip_suffix("/stream").and_then(|path| Endpoint::parse(path).ok());

@@ -164,8 +164,6 @@ fn everything_else_is_unknown() {
         (Role::Relay, "POST", "/tokens/other"),
         (Role::Rest, "POST", "/tokens/realtime/more"),
         (Role::Run, "POST", "/tokens"),
-        (Role::Relay, "GET", "/run/a/b/realtime"),
-        (Role::Run, "GET", "/a/b/realtime"),
         (Role::Run, "GET", "/a/b/requests/1"),
         (Role::Run, "POST", "/a/b/requests/1"),
         (Role::Rest, "POST", "/fal-ai/flux-1/dev"),
@@ -227,6 +225,43 @@ fn only_what_is_said_to_the_relay_is_taken_from_a_query() {
 }
 
 #[test]
+fn sockets_are_known_by_their_handshake() {
+    let endpoint = |text: &str| Endpoint::parse(text).unwrap();
+    let realtime =
+        |name: &str, path: &str| Some(Ok(Call::Realtime { endpoint: endpoint(name), path: endpoint(path) }));
+    let runs = |name: &str| Some(Ok(Call::Runs { endpoint: endpoint(name) }));
+    for (role, path, call) in [
+        (Role::Relay, "/run/a/b/realtime", realtime("a/b", "a/b/realtime")),
+        (Role::Relay, "/run/a/b/c/realtime/", realtime("a/b/c", "a/b/c/realtime")),
+        (Role::Relay, "/run/a/b/other", realtime("a/b/other", "a/b/other")),
+        // An owner of that name has no endpoint without it.
+        (Role::Relay, "/run/a/realtime", realtime("a/realtime", "a/realtime")),
+        (Role::Run, "/a/b/realtime", realtime("a/b", "a/b/realtime")),
+        (Role::Run, "/run/a/b/realtime", realtime("a/b", "a/b/realtime")),
+        (Role::Relay, "/ws/a/b", runs("a/b")),
+        (Role::Ws, "/a/b/c", runs("a/b/c")),
+        (Role::Ws, "/ws/a/b", runs("a/b")),
+        (Role::Relay, "/a/b/realtime", None),
+        (Role::Relay, "/health", None),
+        (Role::Queue, "/run/a/b/realtime", None),
+        (Role::Rest, "/tokens/realtime", None),
+        (Role::Relay, "/run/a", Some(Err(RouteError::Unknown))),
+        (Role::Relay, "/ws", Some(Err(RouteError::Unknown))),
+    ] {
+        assert_eq!(parse_socket(role, path), call, "{role:?} {path}");
+    }
+    assert!(matches!(parse_socket(Role::Run, "/a/../b"), Some(Err(RouteError::Malformed(_)))));
+    for (role, method, path) in [
+        (Role::Relay, "GET", "/run/a/b/realtime"),
+        (Role::Run, "GET", "/a/b/realtime"),
+        (Role::Relay, "POST", "/ws/a/b"),
+        (Role::Ws, "GET", "/a/b"),
+    ] {
+        assert_eq!(parse(role, &method.parse().unwrap(), path), Err(RouteError::NotASocket), "{path}");
+    }
+}
+
+#[test]
 fn tokens_are_asked_for_with_and_without_a_slash() {
     for (path, form) in [
         ("/tokens", TokenForm::Bare),
@@ -256,6 +291,9 @@ fn written(call: &Call) -> (Role, &'static str, String) {
         Call::Submit { endpoint } => (Role::Queue, "POST", format!("/{endpoint}")),
         Call::Run { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}")),
         Call::Stream { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}/stream")),
+        Call::Realtime { .. } | Call::Runs { .. } => {
+            unreachable!("no request without a handshake is a socket")
+        }
         Call::Storage(step) => (Role::Rest, "POST", step.as_path().to_owned()),
         // Never written towards fal: the relay answers it.
         Call::Token(TokenForm::Bare) => (Role::Rest, "POST", "/tokens/".to_owned()),
@@ -296,7 +334,7 @@ fn any_path() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_path_is_judged_and_a_call_can_be_written_and_read_again(
-        role in prop::sample::select(vec![Role::Relay, Role::Queue, Role::Run, Role::Rest]),
+        role in prop::sample::select(vec![Role::Relay, Role::Queue, Role::Run, Role::Rest, Role::Ws]),
         method in prop::sample::select(vec!["GET", "HEAD", "POST", "PUT", "DELETE"]),
         path in any_path(),
     ) {

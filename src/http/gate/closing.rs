@@ -110,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         let more = match &self.protocol {
             Protocol::Http1(framing) => self.traffic.is_last() || !framing.is_between_requests(),
             Protocol::Unknown | Protocol::Http2(_) => false,
+            Protocol::Other => true,
         };
         !self.at_end && (more || matches!(self.ending, Some(Ending::Refused(_))))
     }

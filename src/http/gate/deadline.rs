@@ -21,6 +21,7 @@ impl<S> Gate<S> {
         let begun = match &self.protocol {
             Protocol::Http2(frames) => frames.is_in_head(),
             Protocol::Unknown | Protocol::Http1(_) => !self.held.is_empty(),
+            Protocol::Other => false,
         };
         match begun {
             true if self.head_since.is_none() => self.head_since = Some(self.clock.elapsed()),
@@ -60,6 +61,7 @@ impl<S> Gate<S> {
         let between = match &self.protocol {
             Protocol::Http1(framing) => framing.is_between_requests(),
             Protocol::Unknown | Protocol::Http2(_) => true,
+            Protocol::Other => return true,
         };
         self.head_since.is_none() && (!between || !self.traffic.is_quiet())
     }

@@ -48,6 +48,8 @@ struct Seen {
     request_line: bool,
     http_1_0: bool,
     body_expected: bool,
+    /// It is a GET, which can be the handshake of a WebSocket.
+    may_switch: bool,
     fields: usize,
     hosts: usize,
     length: Option<u64>,
@@ -129,6 +131,7 @@ impl Seen {
         check_method(method)?;
         check_target(target, limits)?;
         self.body_expected = matches!(method, b"POST" | b"PUT" | b"PATCH");
+        self.may_switch = method == b"GET";
         self.request_line = true;
         Ok(())
     }
@@ -156,7 +159,7 @@ impl Seen {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
             4 if is(b"host") => self.hosts += 1,
-            7 if is(b"upgrade") => check_upgrade(value)?,
+            7 if is(b"upgrade") => check_upgrade(value, self.may_switch)?,
             10 if is(b"connection") => check_connection(value)?,
             14 if is(b"content-length") => self.content_length(value)?,
             17 if is(b"transfer-encoding") => self.transfer_encoding(value)?,
@@ -229,10 +232,12 @@ fn check_target(target: &[u8], limits: &HeadLimits) -> Result<(), Violation> {
     }
 }
 
-/// `h2c` is an offer that a server may pass over, and Java's client makes it with every first request. Any other
-/// protocol is what the client means to speak next: its bytes must not be read as requests.
-fn check_upgrade(value: &[u8]) -> Result<(), Violation> {
-    match value.eq_ignore_ascii_case(b"h2c") {
+/// `h2c` is an offer that a server may pass over, and Java's client makes it with every first request; after the
+/// handshake of a WebSocket a client waits for the answer. Any other protocol is what the client means to speak next: its bytes must not be read as
+/// requests.
+fn check_upgrade(value: &[u8], may_switch: bool) -> Result<(), Violation> {
+    let socket = may_switch && value.eq_ignore_ascii_case(b"websocket");
+    match socket || value.eq_ignore_ascii_case(b"h2c") {
         true => Ok(()),
         false => Err(Malformed("There is nothing to upgrade to at this address.")),
     }

@@ -47,6 +47,8 @@ enum Protocol {
     Unknown,
     Http1(Framing),
     Http2(Box<Frames>),
+    /// Something that is not HTTP: it is for others to read.
+    Other,
 }
 
 /// Why nothing more is read.
@@ -123,6 +125,20 @@ impl<S> Gate<S> {
         self.fetched = 0;
     }
 
+    /// Lets everything pass from now on: the connection has left HTTP. Writes that make no progress still fail, and the close
+    /// is still heard out.
+    pub(super) fn open_up(&mut self) {
+        self.protocol = Protocol::Other;
+        (self.alarm, self.head_since, self.ending) = (None, None, None);
+        let held = std::mem::take(&mut self.held);
+        self.ready.extend(held);
+    }
+
+    /// Whether bytes go past unread.
+    fn is_open(&self) -> bool {
+        matches!(self.protocol, Protocol::Other) || self.traffic.is_switched()
+    }
+
     /// Whether the client began with HTTP/2, once [`Gate::first_bytes`] has seen.
     pub(super) fn is_http2(&self) -> bool {
         matches!(self.protocol, Protocol::Http2(_))
@@ -176,8 +192,11 @@ impl<S> Gate<S> {
 
     /// How many of `bytes` may go on; notes what is wrong after them.
     fn scan(&mut self, bytes: &[u8]) -> usize {
+        if self.is_open() {
+            return bytes.len();
+        }
         match &mut self.protocol {
-            Protocol::Unknown => 0,
+            Protocol::Unknown | Protocol::Other => 0,
             Protocol::Http1(framing) => {
                 let scan = framing.scan(bytes);
                 if let Some(violation) = scan.violation {
@@ -323,7 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         ready!(self.poll_stall(cx, flushed))?;
-        if self.traffic.is_quiet() {
+        if self.traffic.is_quiet() && !self.is_open() {
             let rang = self.ending.is_none() && self.poll_deadline(cx).is_ready();
             if rang {
                 cx.waker().wake_by_ref();

@@ -74,7 +74,7 @@ pub(super) async fn call(fal: &Fal, endpoint: Endpoint, request: Request) -> Res
     }
 }
 
-fn gate(faults: &Faults, endpoint: &Endpoint) -> Option<Reply> {
+pub(super) fn gate(faults: &Faults, endpoint: &Endpoint) -> Option<Reply> {
     if faults.locked {
         return Some(locked());
     }

@@ -9,6 +9,7 @@ mod queue;
 mod reply;
 mod rest;
 mod run;
+mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ enum Face {
     Queue,
     /// `fal.run`
     Run,
+    /// `ws.fal.run`
+    Ws,
     /// `rest.fal.ai`
     Rest,
     /// `v3.fal.media`
@@ -49,6 +52,7 @@ impl Face {
         match host {
             "queue.fal.run" | "queue.falrun.com" => Some(Self::Queue),
             "fal.run" | "falrun.com" => Some(Self::Run),
+            "ws.fal.run" => Some(Self::Ws),
             "rest.fal.ai" | "rest.alpha.fal.ai" => Some(Self::Rest),
             "v3.fal.media" | "v3b.fal.media" => Some(Self::Cdn),
             "api.fal.ai" => Some(Self::Api),
@@ -61,6 +65,7 @@ impl Face {
         match prefix {
             "queue" => Some(Self::Queue),
             "run" => Some(Self::Run),
+            "ws" => Some(Self::Ws),
             "rest" => Some(Self::Rest),
             "cdn" => Some(Self::Cdn),
             "api" => Some(Self::Api),
@@ -82,7 +87,9 @@ async fn serve(State(fal): State<Arc<Fal>>, request: Request) -> Response {
     };
     let answer = match face {
         Face::Queue => queue::serve(&fal, &path, request).await,
+        Face::Run if socket::is_wanted(&request) => socket::realtime(&fal, &path, request),
         Face::Run => run::serve(&fal, &path, request).await,
+        Face::Ws => socket::runs(&fal, &path, request),
         Face::Rest => rest::serve(&fal, &path, request).await,
         Face::Cdn => cdn::serve(&fal, &path, request).await,
         Face::Api => api::serve(&fal, &path, request).await,

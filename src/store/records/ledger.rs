@@ -23,11 +23,13 @@ pub enum CallKind {
     Run,
     /// A direct run that streams events.
     Stream,
+    /// A realtime socket, for as long as it is open.
+    Realtime,
 }
 
 impl CallKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Queue, Self::Run, Self::Stream];
+    pub const ALL: [Self; 4] = [Self::Queue, Self::Run, Self::Stream, Self::Realtime];
 
     /// The kind's name, as people and the store write it.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +37,7 @@ impl CallKind {
             Self::Queue => "queue",
             Self::Run => "run",
             Self::Stream => "stream",
+            Self::Realtime => "realtime",
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, parse};
+use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, parse, parse_socket};
 use fal_relay::period::Period;
 use futures_util::future::join_all;
 use http::Method;
+use tokio::io::AsyncWriteExt;
 
 use super::{DOLLAR, class, paid, till};
-use crate::support::{Office, Relay, Wish, budget, post, request};
+use crate::support::{
+    Office, Relay, Wish, budget, handshake, masked, post, read_answer, read_frame, request,
+};
 
 const CALLS: usize = 200;
 
@@ -67,12 +70,14 @@ fn kind(call: &Call) -> usize {
             TokenForm::Bare => 10,
             TokenForm::Realtime => 11,
         },
+        Call::Runs { .. } => 12,
+        Call::Realtime { .. } => 13,
     }
 }
 
-const KINDS: usize = 12;
+const KINDS: usize = 14;
 /// What fal does not bill: questions about jobs that were let in, their end, uploads, and the relay's own tokens.
-const FREE: std::ops::Range<usize> = 3..KINDS;
+const FREE: std::ops::Range<usize> = 3..13;
 
 /// Every way to say each kind of call: host, what the host stands for, method, target.
 const FORMS: &[(&str, Role, &str, &str)] = &[
@@ -105,6 +110,20 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("rest.alpha.fal.ai", Role::Rest, "POST", "/tokens/realtime"),
 ];
 
+/// Every way to open each kind of socket: host, what the host stands for, target.
+const SOCKETS: &[(&str, Role, &str)] = &[
+    ("relay.test", Role::Relay, "/run/a/b/realtime"),
+    ("relay.test", Role::Relay, "/run/a/b/realtime/"),
+    ("relay.test", Role::Relay, "/run/a/b/other?max_buffering=3"),
+    ("relay.test", Role::Relay, "/run/a/b"),
+    ("fal.run", Role::Run, "/a/b/realtime"),
+    ("fal.run", Role::Run, "/run/a/b/realtime"),
+    ("run.relay.test", Role::Run, "/a/b/c/d"),
+    ("relay.test", Role::Relay, "/ws/a/b"),
+    ("ws.fal.run", Role::Ws, "/a/b"),
+    ("ws.relay.test", Role::Ws, "/ws/a/b"),
+];
+
 /// Where a client that is told of a proxy would have gone with this call.
 fn named_to_a_proxy(call: &Call) -> String {
     match call {
@@ -114,6 +133,7 @@ fn named_to_a_proxy(call: &Call) -> String {
         }
         Call::Run { endpoint } => format!("https://fal.run/{endpoint}"),
         Call::Stream { endpoint } => format!("https://fal.run/{endpoint}/stream"),
+        Call::Runs { .. } | Call::Realtime { .. } => unreachable!("no proxy opens sockets"),
         Call::Storage(step) => format!("https://rest.fal.ai{}", step.as_path()),
         Call::Token(TokenForm::Bare) => "https://rest.fal.ai/tokens/".into(),
         Call::Token(TokenForm::Realtime) => "https://rest.fal.ai/tokens/realtime".into(),
@@ -150,6 +170,28 @@ async fn invariant_2_every_kind_of_call_is_refused_at_the_cap_or_free() {
         let answer = relay.client().send(request(method, "/api/fal/proxy", &headers, b"{}")).await;
         let refused = class(&answer) == (402, "budget_exceeded");
         assert_eq!(refused, !is_free, "{method} proxy {named}: {} {}", answer.status, answer.text());
+    }
+    for (host, role, target) in SOCKETS {
+        let path = target.split('?').next().unwrap();
+        let call = parse_socket(*role, path).unwrap().unwrap();
+        assert_eq!(call.may_be_billed(), !FREE.contains(&kind(&call)), "{call:?}");
+        walked.insert(kind(&call));
+        let mut socket = relay.client().connect().await;
+        socket.write_all(&handshake(target, &[("host", host), ("authorization", &poor)])).await.unwrap();
+        let answer = read_answer(&mut socket).await;
+        match call.may_be_billed() {
+            true => {
+                assert_eq!(class(&answer), (402, "budget_exceeded"), "{host} {target}: {}", answer.text());
+            }
+            // Each of its messages is a run.
+            false => {
+                assert_eq!(answer.status, 101, "{host} {target}: {}", answer.text());
+                socket.write_all(&masked(0x81, b"{}")).await.unwrap();
+                let (_, start) = read_frame(&mut socket).await.unwrap();
+                let start: serde_json::Value = serde_json::from_slice(&start).unwrap();
+                assert_eq!((&start["type"], &start["status"]), (&"start".into(), &402.into()), "{start}");
+            }
+        }
     }
     assert_eq!(walked, (0..KINDS).collect(), "a kind of call has no form in the list");
     assert_eq!(paid(&fal).len(), 0, "a call that may be billed reached fal from a tenant without money");

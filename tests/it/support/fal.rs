@@ -26,6 +26,8 @@ pub(crate) enum Step {
     ReplyAndClose(Vec<u8>),
     /// Send the bytes that come through the channel as they come, and close when it does.
     Follow(mpsc::UnboundedReceiver<Vec<u8>>),
+    /// Answer with these bytes, and give the connection away.
+    Switch(Vec<u8>, mpsc::UnboundedSender<TcpStream>),
     /// Say nothing, and wait for the other side to leave.
     Hang,
     /// Close without a word.
@@ -145,6 +147,11 @@ async fn converse(
                 while let Some(piece) = next_piece(&mut socket, &mut pieces, &left).await {
                     drop(socket.write_all(&piece).await);
                 }
+                return;
+            }
+            Step::Switch(answer, sockets) => {
+                socket.write_all(&answer).await.unwrap();
+                drop(sockets.send(socket));
                 return;
             }
             Step::Hang => {

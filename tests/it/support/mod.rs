@@ -5,12 +5,14 @@ mod client;
 mod fal;
 mod office;
 mod relay;
+mod socket;
 mod time;
 
 pub(crate) use client::{Answer, Client, get, post, read_answer, read_answer_if_any, request};
 pub(crate) use fal::{Fal, Seen, Step, json, reply, submit_reply};
 pub(crate) use office::{Made, Office, Wish, author, budget, now, usd};
 pub(crate) use relay::{Relay, binary};
+pub(crate) use socket::{Ends, frame, handshake, masked, read_frame, switch};
 pub(crate) use time::LeapingClock;
 
 /// The fal key of the tests' account: nothing that a tenant sees may hold any part of it.

@@ -126,7 +126,7 @@ CREATE TABLE calls (
     token_id       INTEGER,           -- the key's client token, if the call came with one; it may be gone
     account        TEXT NOT NULL,
     endpoint       TEXT NOT NULL,
-    kind           TEXT NOT NULL CHECK (kind = 'queue' OR kind = 'run' OR kind = 'stream'),
+    kind           TEXT NOT NULL CHECK (kind = 'queue' OR kind = 'run' OR kind = 'stream' OR kind = 'realtime'),
     state          TEXT NOT NULL DEFAULT 'held'
                    CHECK (state = 'held' OR state = 'sent' OR state = 'settled' OR state = 'released'
                           OR state = 'unknown'),

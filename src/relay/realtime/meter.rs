@@ -1,0 +1,57 @@
+//! What a socket comes to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::response;
+
+use crate::clock::Clock;
+use crate::pricing::metered;
+use crate::relay::billable_units;
+use crate::relay::ledger::Admitted;
+
+/// The meter of a socket. Dropped, it settles: whoever lets go of a socket closes its row.
+pub(super) struct Meter {
+    admitted: Option<Admitted>,
+    status: u16,
+    billable_units: Option<String>,
+    began: Duration,
+    messages: u64,
+    clock: Arc<dyn Clock>,
+}
+
+impl Meter {
+    /// Begins to count: fal has opened the socket with `head`.
+    pub(super) fn new(admitted: Admitted, head: &response::Parts, clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            admitted: Some(admitted),
+            status: head.status.as_u16(),
+            billable_units: billable_units(&head.headers),
+            began: clock.elapsed(),
+            messages: 0,
+            clock: clock.clone(),
+        }
+    }
+
+    /// When the socket opened, on [`Clock::elapsed`].
+    pub(super) fn began(&self) -> Duration {
+        self.began
+    }
+
+    /// So many messages have come back.
+    pub(super) fn came_back(&mut self, messages: u64) {
+        self.messages = messages;
+    }
+}
+
+impl Drop for Meter {
+    /// By fal's own units, where it names any; else by what the price counts, as far as a connection tells it; else the cost
+    /// is not known, and the hold stays until fal's bill says.
+    fn drop(&mut self) {
+        let Some(admitted) = self.admitted.take() else { return };
+        let stood = self.clock.elapsed().saturating_sub(self.began);
+        let unit = admitted.row().terms.unit.clone();
+        let counted = unit.and_then(|unit| metered(&unit, stood, self.messages));
+        admitted.settle_counted(self.status, self.billable_units.take(), counted);
+    }
+}
