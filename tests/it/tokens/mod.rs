@@ -291,15 +291,28 @@ async fn all_tokens_of_a_key_can_be_ended_at_once() {
     let (relay, office, made) = house(&fal).await;
     let ended = token(&relay, &made.key, &json!({})).await;
     assert_eq!(run(&relay, "a/b", &ended).await.status, 200);
-    assert_eq!(office.store.live_tokens(made.record.id, now()).await.unwrap(), 1);
-    assert_eq!(office.store.revoke_tokens(made.record.id, author()).await.unwrap(), 1);
-    assert_eq!(office.store.live_tokens(made.record.id, now()).await.unwrap(), 0);
+    let id = made.record.id.to_string();
+    assert!(relay.cli(&["key", "show", &id]).contains("client tokens        1\n"));
+    let told = relay.cli(&["key", "revoke-tokens", &id, "--reason", "the app leaked them"]);
+    assert_eq!(told, format!("ended client tokens of key {id}: 1\n"));
+    let admin = Client::new(relay.admin);
+    let authorization = format!("Bearer {}", relay.token);
+    let headers = [("authorization", authorization.as_str())];
+    let live = admin.send(request("GET", &format!("/api/v1/keys/{id}/tokens"), &headers, b"")).await;
+    assert_eq!(live.json(), json!({"live": 0}), "{}", live.text());
     while run(&relay, "a/b", &ended).await.status == 200 {
         pause().await;
     }
     assert_eq!(run(&relay, "a/b", &made.key).await.status, 200);
     let fresh = token(&relay, &made.key, &json!({})).await;
     assert_eq!(run(&relay, "a/b", &fresh).await.status, 200);
+    let path = format!("/api/v1/keys/{id}/tokens/revoke");
+    let ended = admin.send(post(&path, &relay.token, "{}")).await;
+    assert_eq!(ended.json(), json!({"revoked": 1}), "{}", ended.text());
+    let audit = office.store.audit(Some(format!("key:{id}")), None, 10).await.unwrap();
+    let reasons: Vec<_> = audit.iter().filter(|line| line.action == "key.revoke_tokens").collect();
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(reasons[1].reason.as_deref(), Some("the app leaked them"));
 }
 
 #[tokio::test]
