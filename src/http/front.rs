@@ -13,18 +13,20 @@ use super::door;
 use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
+use super::proxy::{Named, Proxy};
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
+use crate::upstream;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -104,13 +106,21 @@ pub struct Front {
     relay: Relay,
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
+    proxy: Proxy,
     desk: Arc<Desk>,
 }
 
 impl Front {
     /// The service over a worker's relay.
-    pub fn new(relay: Relay, readiness: Arc<Readiness>, settings: Arc<Settings>, desk: Arc<Desk>) -> Self {
-        Self { relay, readiness, settings, desk }
+    pub fn new(
+        relay: Relay,
+        readiness: Arc<Readiness>,
+        settings: Arc<Settings>,
+        upstream: &upstream::Settings,
+        desk: Arc<Desk>,
+    ) -> Self {
+        let proxy = Proxy::new(&settings, upstream);
+        Self { relay, readiness, settings, proxy, desk }
     }
 
     /// Where this worker counts.
@@ -188,7 +198,7 @@ impl Front {
             notes.route = Route::Preflight;
             return self.preflight(request.headers());
         }
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
         }
@@ -199,27 +209,48 @@ impl Front {
         if holder::is_tokens(site.role, parts.uri.path()) {
             return self.make_token(parts, body, site.base, peer, notes).await;
         }
-        let call = fal::parse(site.role, &parts.method, parts.uri.path());
-        if let Err(error @ RouteError::Malformed(_)) = call {
-            return Err(refuse(error));
-        }
-        let taken = call.as_ref().is_ok_and(Call::takes_token_in_query);
-        let inbound = self.inbound(parts, body, site.base, taken);
-        let caller = self.caller(&inbound.headers, inbound.token.as_ref(), peer, notes).await?;
-        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+        let named = match self.proxy.named(&mut parts, &site) {
+            Some(named) => {
+                notes.route = Route::Proxy;
+                named?
+            }
+            None => self.named(&parts, &site)?,
+        };
+        let caller = self.caller(&parts.headers, named.token.as_ref(), peer, notes).await?;
+        let inbound = self.inbound(parts, body, site.base, named.query, named.token);
+        self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
     }
 
-    /// The request as the relay takes it. What opens it must not go on, so it leaves the query here in any case.
-    fn inbound(&self, parts: request::Parts, body: Incoming, base: String, by_query: bool) -> Inbound {
-        let (token, query) = parts.uri.query().map(fal::take_token).unzip();
+    /// The request as the relay takes it.
+    fn inbound(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        base: String,
+        query: Option<String>,
+        token: Option<Secret>,
+    ) -> Inbound {
         Inbound {
-            query: query.map(std::borrow::Cow::into_owned),
-            token: token.flatten().filter(|_| by_query),
+            query,
+            token,
             headers: parts.headers,
             body,
             base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
+        }
+    }
+
+    /// The call that a request's own address names.
+    fn named(&self, parts: &request::Parts, site: &Site) -> Result<Named, Refusal> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (role, path) = match site.role {
+            Role::Relay => fal::through_a_router(path, query).unwrap_or((Role::Relay, path)),
+            role => (role, path),
+        };
+        match fal::parse(role, &parts.method, path) {
+            Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
+            call => Ok(Named::new(call, query)),
         }
     }
 
@@ -264,7 +295,7 @@ impl Front {
     ) -> Result<Reply, Refusal> {
         notes.route = Route::Token;
         let method = parts.method.clone();
-        let inbound = self.inbound(parts, body, base, false);
+        let inbound = self.inbound(parts, body, base, None, None);
         let caller = self.caller(&inbound.headers, None, peer, notes).await?;
         match method {
             Method::POST => {}
