@@ -259,6 +259,45 @@ async fn invariant_10_fals_clients_get_tokens_of_the_relays_own_in_both_forms() 
 }
 
 #[tokio::test]
+async fn a_token_in_the_proxys_path_opens_all_that_a_page_needs() {
+    let fal = fal().await;
+    let (relay, office, made) = house(&fal).await;
+    let token =
+        token(&relay, &made.key, &json!({"allow": ["a/**"], "origins": ["https://app.example"]})).await;
+    let path = format!("/api/fal/proxy/{token}");
+    let send = async |method: &str, target: &str| {
+        let headers = [("x-fal-target-url", target), ("origin", "https://app.example")];
+        relay.client().send(request(method, &path, &headers, b"{}")).await
+    };
+    let asked = [
+        ("origin", "https://app.example"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type,x-fal-target-url"),
+    ];
+    let preflight = relay.client().send(request("OPTIONS", &path, &asked, b"")).await;
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-origin")),
+        (204, Some("https://app.example"))
+    );
+    for (method, target, wanted) in [
+        ("POST", "https://queue.fal.run/a/b", 200),
+        ("GET", "https://queue.fal.run/a/b/requests/job-0/status", 200),
+        ("POST", "https://fal.run/a/b/stream", 200),
+        ("POST", "https://fal.run/x/y", 403),
+        ("POST", "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3", 200),
+    ] {
+        let answer = send(method, target).await;
+        assert_eq!(answer.status, wanted, "{target}: {}", answer.text());
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"), "{target}");
+    }
+    // What a page asks before it opens a socket: the same token, which the socket takes.
+    let socket = send("POST", "https://rest.fal.ai/tokens/").await;
+    assert_eq!((socket.status, socket.json()), (200, json!(token)));
+    assert!(fal.seen().iter().all(|seen| !format!("{seen:?}").contains("fr_client_")));
+    assert!(office.rows().await.iter().all(|row| row.token_id.is_some()));
+}
+
+#[tokio::test]
 async fn a_token_ends_by_itself_and_with_its_key() {
     let fal = fal().await;
     let (relay, office, made) = house(&fal).await;
