@@ -104,6 +104,8 @@ columns! {
     tags: Option<String> = |call| text(call.tags.as_ref()),
     /// Why it was released, in a word.
     reason: Option<String> = |call| call.reason.clone(),
+    /// The number of the client token that it came with, if it came with one.
+    token_id: Option<i64> = |call| call.token_id.map(|id| id.0),
 }
 
 impl CallView {

@@ -19,6 +19,7 @@ mod page;
 mod prices;
 mod rules;
 mod tenants;
+mod tokens;
 mod usage;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use prices::{
 };
 pub use rules::RulesSpec;
 pub use tenants::{TenantCreate, TenantUpdate, TenantView};
+pub use tokens::{TokensRevoked, TokensView};
 pub use usage::{UsageQuery, UsageReport, UsageRow};
 
 /// The service.

@@ -29,6 +29,8 @@ pub enum KeyCommand {
     Rotate(Rotate),
     /// End a key for good
     Revoke(Revoke),
+    /// End all client tokens of a key for good; the key goes on
+    RevokeTokens(Revoke),
     /// Delete a key; its rows in the ledger stay
     Delete(Delete),
 }
@@ -132,7 +134,7 @@ pub struct Rotate {
     json: bool,
 }
 
-/// `key revoke`
+/// `key revoke`, `key revoke-tokens`
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// The key's number, from `key list`
@@ -170,6 +172,13 @@ pub async fn run(command: &KeyCommand, office: &Actor, out: &mut impl Write) -> 
         KeyCommand::Revoke(revoke) => {
             let key = revoke.why.tell(office).revoke_key(KeyId(revoke.id)).await?;
             print_one(&key, office, revoke.json, out).await
+        }
+        KeyCommand::RevokeTokens(revoke) => {
+            let ended = revoke.why.tell(office).revoke_tokens(KeyId(revoke.id)).await?;
+            match revoke.json {
+                true => print_json(&ended, out),
+                false => Ok(writeln!(out, "ended client tokens of key {}: {}", revoke.id, ended.revoked)?),
+            }
         }
         KeyCommand::Delete(delete) => {
             let key = office.key(KeyId(delete.id)).await?;
@@ -276,6 +285,7 @@ async fn print_one(key: &KeyView, office: &Actor, json: bool, out: &mut impl Wri
         ("expires", or(key.expires_at.as_ref(), "never")),
         ("revoked", or(key.revoked_at.as_ref(), "never")),
     ];
+    fields.push(("client tokens", office.key_tokens(key.id).await?.live.to_string()));
     fields.extend(rules_fields(&key.rules));
     table::record(out, &fields)?;
     writeln!(out)?;
@@ -345,6 +355,7 @@ mod tests {
         starts               at once
         expires              never
         revoked              never
+        client tokens        0
         models               fal-ai/flux/**
         not models           -
         requests per minute  60
@@ -375,6 +386,7 @@ mod tests {
         starts               at once
         expires              never
         revoked              never
+        client tokens        0
         models               -
         not models           fal-ai/veo3/**
         requests per minute  -

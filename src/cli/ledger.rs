@@ -272,13 +272,13 @@ mod tests {
         desk.make_call("=cmd|' /C calc'!A0, \"x\"", Some("-job")).await;
         desk.make_call("beta", None).await;
         insta::assert_snapshot!(ledger(&desk, "export --format jsonl").await.unwrap(), @r#"
-        {"id":1,"request_id":"-job","idempotency_key":null,"tenant":"=cmd|' /C calc'!A0, \"x\"","key_id":1,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"settled","status":200,"billable_units":"1.50","cost_usd":"0.046875","cost_basis":"billed","body_bytes":17,"body_sha256":"0707070707070707070707070707070707070707070707070707070707070707","held_at":"2023-11-14T22:13:20.000000Z","sent_at":"2023-11-14T22:13:20.000000Z","settled_at":"2023-11-14T22:13:20.000000Z","released_at":null,"lost_at":null,"fal_cost_usd":"0.0375","adjusted_usd":null,"hold_usd":"0.05","hold_open":false,"unit_price":"0.025","unit":"megapixels","multiplier":"1.25","tags":"project=a,=1+1=2","reason":null}
-        {"id":2,"request_id":null,"idempotency_key":null,"tenant":"beta","key_id":2,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"held","status":null,"billable_units":null,"cost_usd":null,"cost_basis":null,"body_bytes":null,"body_sha256":null,"held_at":"2023-11-14T22:13:20.000000Z","sent_at":null,"settled_at":null,"released_at":null,"lost_at":null,"fal_cost_usd":null,"adjusted_usd":null,"hold_usd":"0.05","hold_open":true,"unit_price":"0.025","unit":"megapixels","multiplier":"1.25","tags":"project=a,=1+1=2","reason":null}
+        {"id":1,"request_id":"-job","idempotency_key":null,"tenant":"=cmd|' /C calc'!A0, \"x\"","key_id":1,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"settled","status":200,"billable_units":"1.50","cost_usd":"0.046875","cost_basis":"billed","body_bytes":17,"body_sha256":"0707070707070707070707070707070707070707070707070707070707070707","held_at":"2023-11-14T22:13:20.000000Z","sent_at":"2023-11-14T22:13:20.000000Z","settled_at":"2023-11-14T22:13:20.000000Z","released_at":null,"lost_at":null,"fal_cost_usd":"0.0375","adjusted_usd":null,"hold_usd":"0.05","hold_open":false,"unit_price":"0.025","unit":"megapixels","multiplier":"1.25","tags":"project=a,=1+1=2","reason":null,"token_id":null}
+        {"id":2,"request_id":null,"idempotency_key":null,"tenant":"beta","key_id":2,"account":"main","endpoint":"fal-ai/flux-1/dev","kind":"queue","state":"held","status":null,"billable_units":null,"cost_usd":null,"cost_basis":null,"body_bytes":null,"body_sha256":null,"held_at":"2023-11-14T22:13:20.000000Z","sent_at":null,"settled_at":null,"released_at":null,"lost_at":null,"fal_cost_usd":null,"adjusted_usd":null,"hold_usd":"0.05","hold_open":true,"unit_price":"0.025","unit":"megapixels","multiplier":"1.25","tags":"project=a,=1+1=2","reason":null,"token_id":null}
         "#);
         insta::assert_snapshot!(ledger(&desk, "export --format csv").await.unwrap().replace("\r\n", "\n"), @r#"
-        id,request_id,idempotency_key,tenant,key_id,account,endpoint,kind,state,status,billable_units,cost_usd,cost_basis,body_bytes,body_sha256,held_at,sent_at,settled_at,released_at,lost_at,fal_cost_usd,adjusted_usd,hold_usd,hold_open,unit_price,unit,multiplier,tags,reason
-        1,'-job,,"'=cmd|' /C calc'!A0, ""x""",1,main,fal-ai/flux-1/dev,queue,settled,200,1.50,0.046875,billed,17,0707070707070707070707070707070707070707070707070707070707070707,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,,,0.0375,,0.05,false,0.025,megapixels,1.25,"project=a,=1+1=2",
-        2,,,beta,2,main,fal-ai/flux-1/dev,queue,held,,,,,,,2023-11-14T22:13:20.000000Z,,,,,,,0.05,true,0.025,megapixels,1.25,"project=a,=1+1=2",
+        id,request_id,idempotency_key,tenant,key_id,account,endpoint,kind,state,status,billable_units,cost_usd,cost_basis,body_bytes,body_sha256,held_at,sent_at,settled_at,released_at,lost_at,fal_cost_usd,adjusted_usd,hold_usd,hold_open,unit_price,unit,multiplier,tags,reason,token_id
+        1,'-job,,"'=cmd|' /C calc'!A0, ""x""",1,main,fal-ai/flux-1/dev,queue,settled,200,1.50,0.046875,billed,17,0707070707070707070707070707070707070707070707070707070707070707,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,2023-11-14T22:13:20.000000Z,,,0.0375,,0.05,false,0.025,megapixels,1.25,"project=a,=1+1=2",,
+        2,,,beta,2,main,fal-ai/flux-1/dev,queue,held,,,,,,,2023-11-14T22:13:20.000000Z,,,,,,,0.05,true,0.025,megapixels,1.25,"project=a,=1+1=2",,
         "#);
         let some = ledger(&desk, "export --format jsonl --tenant beta --state held").await.unwrap();
         assert_eq!(some.lines().count(), 1);
@@ -350,6 +350,7 @@ mod tests {
         multiplier       1.25
         tags             project=a,=1+1=2
         reason           -
+        token_id         -
 
         ADJUSTED                     COST BY   AT FAL BY  WHO  WHY
         2023-11-14T22:13:20.000000Z  0.003125  0.0025     cli  the bill says so

@@ -11,7 +11,8 @@ use super::actor::{Manager, Reader};
 use super::input::{Asked, At, Input};
 use super::{Answer, done, made, told};
 use crate::admin::{
-    Admin, KeyCreate, KeyMade, KeyQuery, KeyRotate, KeyUpdate, KeyView, ListQuery, MeterView, ModelView, Page,
+    Admin, KeyCreate, KeyMade, KeyQuery, KeyRotate, KeyUpdate, KeyView, ListQuery, MeterView, ModelView,
+    Page, TokensRevoked, TokensView,
 };
 use crate::ids::KeyId;
 
@@ -21,6 +22,8 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(show_key, update_key, delete_key))
         .routes(routes!(rotate_key))
         .routes(routes!(revoke_key))
+        .routes(routes!(key_tokens))
+        .routes(routes!(revoke_tokens))
         .routes(routes!(key_account))
         .routes(routes!(key_models))
 }
@@ -102,6 +105,29 @@ async fn rotate_key(
 async fn revoke_key(Manager(actor): Manager, At(id): At<i64>, input: Input<Revoke>) -> Answer<Json<KeyView>> {
     let (actor, Revoke {}) = input.by(actor);
     told(actor.revoke_key(KeyId(id)).await)
+}
+
+/// Count the client tokens of a key that work
+#[utoipa::path(get, path = "/keys/{id}/tokens", tag = "keys", security(("operator" = ["read"])),
+    params(("id" = i64, Path, description = "The key's number.")),
+    responses((status = 200, description = "How many there are.", body = TokensView)))]
+async fn key_tokens(Reader(actor): Reader, At(id): At<i64>) -> Answer<Json<TokensView>> {
+    told(actor.key_tokens(KeyId(id)).await)
+}
+
+/// End all client tokens of a key for good
+///
+/// The key goes on, and may make others.
+#[utoipa::path(post, path = "/keys/{id}/tokens/revoke", tag = "keys", security(("operator" = ["manage"])),
+    params(("id" = i64, Path, description = "The key's number.")), request_body = Revoke,
+    responses((status = 200, description = "How many worked until now.", body = TokensRevoked)))]
+async fn revoke_tokens(
+    Manager(actor): Manager,
+    At(id): At<i64>,
+    input: Input<Revoke>,
+) -> Answer<Json<TokensRevoked>> {
+    let (actor, Revoke {}) = input.by(actor);
+    told(actor.revoke_tokens(KeyId(id)).await)
 }
 
 /// Show how far a key's money is spent

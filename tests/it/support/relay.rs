@@ -217,6 +217,7 @@ impl Drop for Relay {
         let output = self.output();
         assert!(!output.contains("panicked"), "the relay panicked:\n{output}");
         assert!(!output.contains(FAL_SECRET), "the relay wrote a fal key:\n{output}");
+        assert!(!output.contains("fr_client_"), "the relay wrote a client token:\n{output}");
     }
 }
 

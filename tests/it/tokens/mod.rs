@@ -259,6 +259,45 @@ async fn invariant_10_fals_clients_get_tokens_of_the_relays_own_in_both_forms() 
 }
 
 #[tokio::test]
+async fn a_token_in_the_proxys_path_opens_all_that_a_page_needs() {
+    let fal = fal().await;
+    let (relay, office, made) = house(&fal).await;
+    let token =
+        token(&relay, &made.key, &json!({"allow": ["a/**"], "origins": ["https://app.example"]})).await;
+    let path = format!("/api/fal/proxy/{token}");
+    let send = async |method: &str, target: &str| {
+        let headers = [("x-fal-target-url", target), ("origin", "https://app.example")];
+        relay.client().send(request(method, &path, &headers, b"{}")).await
+    };
+    let asked = [
+        ("origin", "https://app.example"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type,x-fal-target-url"),
+    ];
+    let preflight = relay.client().send(request("OPTIONS", &path, &asked, b"")).await;
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-origin")),
+        (204, Some("https://app.example"))
+    );
+    for (method, target, wanted) in [
+        ("POST", "https://queue.fal.run/a/b", 200),
+        ("GET", "https://queue.fal.run/a/b/requests/job-0/status", 200),
+        ("POST", "https://fal.run/a/b/stream", 200),
+        ("POST", "https://fal.run/x/y", 403),
+        ("POST", "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3", 200),
+    ] {
+        let answer = send(method, target).await;
+        assert_eq!(answer.status, wanted, "{target}: {}", answer.text());
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"), "{target}");
+    }
+    // What a page asks before it opens a socket: the same token, which the socket takes.
+    let socket = send("POST", "https://rest.fal.ai/tokens/").await;
+    assert_eq!((socket.status, socket.json()), (200, json!(token)));
+    assert!(fal.seen().iter().all(|seen| !format!("{seen:?}").contains("fr_client_")));
+    assert!(office.rows().await.iter().all(|row| row.token_id.is_some()));
+}
+
+#[tokio::test]
 async fn a_token_ends_by_itself_and_with_its_key() {
     let fal = fal().await;
     let (relay, office, made) = house(&fal).await;
@@ -291,15 +330,28 @@ async fn all_tokens_of_a_key_can_be_ended_at_once() {
     let (relay, office, made) = house(&fal).await;
     let ended = token(&relay, &made.key, &json!({})).await;
     assert_eq!(run(&relay, "a/b", &ended).await.status, 200);
-    assert_eq!(office.store.live_tokens(made.record.id, now()).await.unwrap(), 1);
-    assert_eq!(office.store.revoke_tokens(made.record.id, author()).await.unwrap(), 1);
-    assert_eq!(office.store.live_tokens(made.record.id, now()).await.unwrap(), 0);
+    let id = made.record.id.to_string();
+    assert!(relay.cli(&["key", "show", &id]).contains("client tokens        1\n"));
+    let told = relay.cli(&["key", "revoke-tokens", &id, "--reason", "the app leaked them"]);
+    assert_eq!(told, format!("ended client tokens of key {id}: 1\n"));
+    let admin = Client::new(relay.admin);
+    let authorization = format!("Bearer {}", relay.token);
+    let headers = [("authorization", authorization.as_str())];
+    let live = admin.send(request("GET", &format!("/api/v1/keys/{id}/tokens"), &headers, b"")).await;
+    assert_eq!(live.json(), json!({"live": 0}), "{}", live.text());
     while run(&relay, "a/b", &ended).await.status == 200 {
         pause().await;
     }
     assert_eq!(run(&relay, "a/b", &made.key).await.status, 200);
     let fresh = token(&relay, &made.key, &json!({})).await;
     assert_eq!(run(&relay, "a/b", &fresh).await.status, 200);
+    let path = format!("/api/v1/keys/{id}/tokens/revoke");
+    let ended = admin.send(post(&path, &relay.token, "{}")).await;
+    assert_eq!(ended.json(), json!({"revoked": 1}), "{}", ended.text());
+    let audit = office.store.audit(Some(format!("key:{id}")), None, 10).await.unwrap();
+    let reasons: Vec<_> = audit.iter().filter(|line| line.action == "key.revoke_tokens").collect();
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(reasons[1].reason.as_deref(), Some("the app leaked them"));
 }
 
 #[tokio::test]
