@@ -67,13 +67,22 @@ fn python_async() {
     python("python_async.py");
 }
 
-#[test]
-fn javascript() {
+fn node(program: &str) {
     let relay = Relay::sandbox(&[]);
     let mut story = Command::new("node");
-    story.arg("node_client.mjs");
+    story.arg(program);
     tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key)]);
     assert_settled(&relay);
+}
+
+#[test]
+fn javascript() {
+    node("node_client.mjs");
+}
+
+#[test]
+fn javascript_by_its_proxy_address() {
+    node("node_proxy.mjs");
 }
 
 #[test]
