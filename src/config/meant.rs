@@ -10,7 +10,7 @@ use super::values;
 use crate::money::Usd;
 use crate::pricing::{Policy, Unknown};
 use crate::telemetry::Format;
-use crate::{billing, http, platform, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream};
 
 const WEB: &[&str] = &["https", "http"];
 const SOCKETS: &[&str] = &["wss", "ws"];
@@ -162,6 +162,14 @@ impl Reader<'_> {
     fn hours(&mut self, key: &str) -> Duration {
         // A month: what is older than that nobody looks after.
         Duration::from_secs(self.number::<u64>(key, 1..=24 * 30) * 3600)
+    }
+
+    pub(super) fn outside(&mut self) -> outside::Settings {
+        outside::Settings {
+            allow_targets: self.list("webhooks.allow_targets", values::network),
+            allow_http: self.switch("webhooks.allow_http"),
+            loopback_only: self.said.sandbox,
+        }
     }
 
     pub(super) fn log(&mut self) -> telemetry::Settings {

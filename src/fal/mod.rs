@@ -10,6 +10,7 @@ mod route;
 mod sse;
 mod tags;
 mod target;
+pub mod webhook;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};

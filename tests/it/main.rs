@@ -29,6 +29,7 @@ mod limits_story;
 mod metrics;
 mod money;
 mod operators;
+mod outside;
 mod platform;
 mod process;
 mod proxy;
