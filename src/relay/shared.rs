@@ -1,7 +1,7 @@
 //! What all workers of a process share: keys, owners, prices, limits, the ledger, the accounts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::accounts::Accounts;
 use super::addresses::AddressBook;
@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::ids::{CallId, LeaseId};
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
+use crate::random::Random;
 use crate::store::{CallState, OpenCall, Store, StoreError};
 use crate::upstream::{self, Account};
 
@@ -32,6 +33,8 @@ pub struct Given {
     pub accounts: Vec<Account>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Random,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
     /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
@@ -44,6 +47,7 @@ pub struct Shared {
     pub(super) limits: Arc<dyn Limits>,
     pub(super) alerts: Alerts,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Random,
     pub(super) identities: Identities,
     pub(super) owners: Owners,
     pub(super) prices: Arc<Prices>,
@@ -52,6 +56,8 @@ pub struct Shared {
     pub(super) settings: Settings,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
+    /// Whether any key or client token lists browser origins.
+    lists_origins: AtomicBool,
     next_lease: AtomicI64,
 }
 
@@ -62,7 +68,7 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, kind, first_lease } = given;
+        let Given { store, limits, alerts, accounts, clock, random, kind, first_lease } = given;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -72,12 +78,14 @@ impl Shared {
             accounts: Accounts::new(accounts),
             addresses: AddressBook::new(upstream),
             instance: store.instance().await?,
+            lists_origins: AtomicBool::new(store.lists_origins().await?),
             next_lease: AtomicI64::new(first_lease),
             prices,
             store,
             limits,
             alerts,
             clock,
+            random,
             settings,
         };
         shared.restore_leases().await?;
@@ -104,6 +112,7 @@ impl Shared {
         let revision = Some(self.store.keys_revision().await?);
         if *keys != revision {
             self.identities.forget();
+            self.lists_origins.store(self.store.lists_origins().await?, Ordering::Relaxed);
             *keys = revision;
         }
         let revision = Some(self.store.prices_revision().await?);
@@ -112,6 +121,16 @@ impl Shared {
             *prices = revision;
         }
         Ok(())
+    }
+
+    /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.
+    pub(super) fn lists_origins(&self) -> bool {
+        self.lists_origins.load(Ordering::Relaxed)
+    }
+
+    /// A client token that lists origins was just made here.
+    pub(super) fn origins_are_listed(&self) {
+        self.lists_origins.store(true, Ordering::Relaxed);
     }
 
     /// Whether the ledger answers.

@@ -112,6 +112,7 @@ impl House {
             alerts,
             accounts,
             clock: clock.clone(),
+            random: random.clone(),
             kind,
             first_lease: first_lease(&random)?,
         };
