@@ -1,13 +1,12 @@
-// The official JavaScript client in a real Chromium, on a page of an origin of its own, led to the relay by a proxy address and
-// by nothing else. RELAY_URL is the relay's base address; PROXY_URL is what a user gives to `proxyUrl`, with its client token;
-// CHROMIUM is the browser, if it is not where Debian puts it.
+// The official JavaScript client in a real Chromium, on a page of an origin of its own, led to the relay by a proxy address with
+// a client token in it, and by nothing else. RELAY_URL is the relay's base address; FAL_KEY a relay key, which stays with the
+// page's server; CHROMIUM is the browser, if it is not where Debian puts it.
 
 import { createServer } from "node:http";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
-const { RELAY_URL, PROXY_URL, CHROMIUM = "/usr/bin/chromium" } = process.env;
-const STORY_MAX_MS = 90_000;
+const { RELAY_URL, FAL_KEY, CHROMIUM = "/usr/bin/chromium" } = process.env;
 const BROWSER = [
   "--headless",
   "--no-sandbox",
@@ -43,6 +42,17 @@ function serve() {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
+// What a page's server does for each visitor.
+async function makeToken(origin) {
+  const answer = await fetch(`${RELAY_URL}/v1/tokens`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${FAL_KEY}`, "content-type": "application/json" },
+    body: JSON.stringify({ allow: ["fal-ai/**"], seconds: 600, max_usd: "50", origins: [origin] }),
+  });
+  if (!answer.ok) throw new Error(`no client token: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()).token;
+}
+
 // What must not happen on a page: an error on its console, one that nobody caught, a request to another machine.
 function watch(page) {
   const wrong = [];
@@ -60,14 +70,16 @@ function watch(page) {
 }
 
 const server = await serve();
+const origin = `http://127.0.0.1:${server.address().port}`;
+const token = await makeToken(origin);
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: BROWSER });
 let wrong = [];
 try {
   const page = await browser.newPage();
-  page.setDefaultTimeout(STORY_MAX_MS);
   wrong = watch(page);
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
-  const well = await page.evaluate(([relay, proxy]) => globalThis.story(relay, proxy), [RELAY_URL, PROXY_URL]);
+  await page.goto(`${origin}/`);
+  const proxyUrl = `${RELAY_URL}/api/fal/proxy/${token}`;
+  const well = await page.evaluate(([relay, proxy]) => globalThis.story(relay, proxy), [RELAY_URL, proxyUrl]);
   if (!well) wrong.push("the story did not end well");
 } catch (error) {
   wrong.push(String(error));
@@ -76,7 +88,6 @@ try {
   server.close();
 }
 if (wrong.length > 0) {
-  const token = PROXY_URL.split("/").pop();
   console.log(JSON.stringify({ step: "browser", ok: false, why: wrong }).replaceAll(token, "***"));
   process.exitCode = 1;
 }

@@ -17,6 +17,8 @@ const POLL_MS = 100;
 // From here on the client uploads in parts.
 const MULTIPART_BYTES = 90 * 1024 * 1024;
 
+const SOCKET_MAX_MS = 10_000;
+
 // The relay's base address, for what its answers should say.
 let relayUrl;
 
@@ -173,6 +175,23 @@ async function uploadInParts() {
   step("upload in parts", { bytes: bytes.length });
 }
 
+// The client asks for its token by the way that it was led; its socket goes to fal's own address, whatever is set, so a program
+// that wants one replaces the global.
+async function realtimeToken() {
+  const address = await new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error("no socket was opened")), SOCKET_MAX_MS);
+    globalThis.WebSocket = class {
+      constructor(url) {
+        resolve(new URL(url));
+      }
+    };
+    fal.realtime.connect("fal-ai/flux-1/dev", { onResult() {}, onError: reject }).send({ prompt: PROMPT });
+  });
+  assert.equal(`${address.protocol}//${address.host}${address.pathname}`, "wss://fal.run/fal-ai/flux-1/dev/realtime");
+  assert.match(address.searchParams.get("fal_jwt_token"), /^fr_client_/, "not a token of the relay's");
+  step("realtime token");
+}
+
 const chapters = {
   queueByHand,
   cancel,
@@ -184,6 +203,7 @@ const chapters = {
   unknownId,
   upload,
   uploadInParts,
+  realtimeToken,
 };
 
 // Tells all chapters with a client that `configure` has led to the relay at `base`; whether they went well.
