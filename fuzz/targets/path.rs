@@ -1,7 +1,7 @@
 //! A path is read in one way, and what is read can be written back and read again.
 #![no_main]
 
-use fal_relay::fal::{Call, Role, parse};
+use fal_relay::fal::{Call, Role, TokenForm, parse};
 use http::Method;
 use libfuzzer_sys::fuzz_target;
 
@@ -31,5 +31,7 @@ fn written(call: &Call) -> (Role, String) {
         Call::Run { endpoint } => (Role::Relay, format!("/run/{endpoint}")),
         Call::Stream { endpoint } => (Role::Relay, format!("/run/{endpoint}/stream")),
         Call::Storage(step) => (Role::Rest, step.as_path().to_owned()),
+        Call::Token(TokenForm::Bare) => (Role::Rest, "/tokens/".to_owned()),
+        Call::Token(TokenForm::Realtime) => (Role::Rest, "/tokens/realtime".to_owned()),
     }
 }

@@ -89,12 +89,32 @@ fn javascript_realtime() {
     assert_eq!(rows.len(), 3, "{rows:?}");
 }
 
-#[test]
-fn javascript() {
+fn node(program: &str) {
     let relay = Relay::sandbox(&[]);
     let mut story = Command::new("node");
-    story.arg("node_client.mjs");
+    story.arg(program);
     tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key)]);
+    assert_settled(&relay);
+}
+
+#[test]
+fn javascript() {
+    node("node_client.mjs");
+}
+
+#[test]
+fn javascript_by_its_proxy_address() {
+    node("node_proxy.mjs");
+}
+
+/// A page of an origin of its own, with a client token in its proxy address and no other credential.
+#[test]
+fn javascript_in_chromium() {
+    let relay = Relay::sandbox(&[]);
+    let mut story = Command::new("node");
+    story.arg("browser.mjs");
+    let home = relay.folder.path().to_str().unwrap();
+    tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key), ("HOME", home)]);
     assert_settled(&relay);
 }
 

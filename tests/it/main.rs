@@ -31,6 +31,7 @@ mod metrics;
 mod money;
 mod operators;
 mod outside;
+mod pages;
 mod platform;
 mod process;
 mod proxy;

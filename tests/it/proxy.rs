@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::corpus::proxy_targets::{BAD, NOWHERE};
-use crate::support::{Answer, FAL_KEY, Fal, Relay, Seen, Step, json, request, submit_reply, until};
+use crate::support::{Answer, FAL_KEY, Fal, Relay, Seen, Step, json, post, request, submit_reply, until};
 
 const ROUTE: &str = "/api/fal/proxy";
 const ID: &str = "764cabcf-b745-4b3e-ae38-1200304cf45b";
@@ -205,6 +205,53 @@ async fn invariant_3_not_yours_is_unknown_by_the_convention_too() {
         assert_eq!(foreign.comparable(), missing.comparable(), "{method} {tail}");
     }
     assert_eq!(fal.seen().len(), 1, "a question about nobody's request reached fal");
+}
+
+/// A client token of this key.
+async fn token_of(relay: &Relay, key: &str) -> String {
+    let answer =
+        relay.client().send(post("/v1/tokens", key, r#"{"allow":["fal-ai/**"],"seconds":60}"#)).await;
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+/// A call by the convention at an address with something behind it, and with these fields.
+async fn at(relay: &Relay, behind: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+    let fields = [&[("x-fal-target-url", target)], fields].concat();
+    relay.client().send(request("POST", &format!("{ROUTE}/{behind}"), &fields, b"{}")).await
+}
+
+#[tokio::test]
+async fn a_client_that_can_show_no_key_shows_a_client_token_in_the_address() {
+    let fal = fal().await;
+    let relay = Relay::with(&fal.base(), &[("FAL_RELAY_LOG__LEVEL", "trace")]);
+    let token = token_of(&relay, &relay.key).await;
+    let answer = at(&relay, &token, "https://queue.fal.run/fal-ai/flux-1", &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // It is one of the key's own, with its own narrow rules.
+    let answer = at(&relay, &token, "https://fal.run/other/model", &[]).await;
+    assert_eq!((answer.status, answer.header("x-relay-error")), (403, Some("endpoint_not_allowed")));
+    assert_eq!(fal.seen().len(), 1);
+    assert!(!format!("{:?}", fal.seen()).contains(&token), "a client token travelled upstream");
+    until(|| relay.calls().len() == 3).await;
+    let logged = relay.output();
+    assert!(!logged.contains(&token), "a client token is in the log");
+}
+
+#[tokio::test]
+async fn no_key_is_taken_from_the_address_and_a_field_goes_before_it() {
+    let fal = fal().await;
+    let relay = Relay::before(&fal.base());
+    let target = "https://queue.fal.run/fal-ai/flux-1";
+    let key = relay.key.clone();
+    let mistyped = format!("{}x", token_of(&relay, &key).await);
+    for behind in [key.as_str(), "fr_live_wrong", "x", &mistyped] {
+        let answer = at(&relay, behind, target, &[]).await;
+        assert_eq!((answer.status, answer.text().as_str()), (401, r#""Unauthorized""#), "{behind}");
+    }
+    let other = relay.key_of("other");
+    let (token, field) = (token_of(&relay, &key).await, format!("Key {other}"));
+    assert_eq!(at(&relay, &token, target, &[("authorization", &field)]).await.status, 200);
+    assert_eq!(relay.ledger()[0]["tenant"], "other");
 }
 
 #[tokio::test]

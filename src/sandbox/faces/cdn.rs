@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -29,13 +29,26 @@ struct Part {
     number: u32,
 }
 
-/// Answers a call to the CDN: reading a file, or writing one to an address that was given out.
-pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Result<Response, Reply> {
+/// Answers a call to the CDN: reading a file, or writing one to an address that was given out. Pages of any origin may, as
+/// at fal: browsers put their uploads here themselves.
+pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Response {
+    let mut answer = match *request.method() {
+        Method::OPTIONS => Reply::json(StatusCode::OK, &json!({}))
+            .with("access-control-allow-methods", "GET, HEAD, PUT, POST")
+            .with("access-control-allow-headers", "*")
+            .into_response(),
+        _ => answer(fal, path, request).await.unwrap_or_else(IntoResponse::into_response),
+    };
+    answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    answer
+}
+
+async fn answer(fal: &Arc<Fal>, path: &str, request: Request) -> Result<Response, Reply> {
     match *request.method() {
         Method::GET | Method::HEAD => read(fal, path),
         Method::PUT => write(fal, path, request).await,
         Method::POST => complete(fal, path, request).await,
-        _ => Err(wrong_method("GET, HEAD, PUT, POST")),
+        _ => Err(wrong_method("GET, HEAD, PUT, POST, OPTIONS")),
     }
 }
 

@@ -91,7 +91,7 @@ async fn serve(State(fal): State<Arc<Fal>>, request: Request) -> Response {
         Face::Run => run::serve(&fal, &path, request).await,
         Face::Ws => socket::runs(&fal, &path, request),
         Face::Rest => rest::serve(&fal, &path, request).await,
-        Face::Cdn => cdn::serve(&fal, &path, request).await,
+        Face::Cdn => Ok(cdn::serve(&fal, &path, request).await),
         Face::Api => api::serve(&fal, &path, request).await,
         Face::Control => control::serve(&fal, &path, request).await,
     };

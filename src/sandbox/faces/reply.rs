@@ -145,6 +145,5 @@ pub(super) fn file(bytes: Bytes, content_type: &str) -> Response {
     Reply::new(StatusCode::OK, bytes.into())
         .with("content-type", content_type)
         .with("cache-control", "public, max-age=5184000, immutable")
-        .with("access-control-allow-origin", "*")
         .into_response()
 }

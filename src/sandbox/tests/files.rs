@@ -149,3 +149,15 @@ async fn initiate_needs_a_key_and_a_description() {
     assert_eq!(sandbox.call("POST", path, &json!("x")).await.status, 422);
     assert_eq!(sandbox.call("POST", "/rest/storage/upload/initiate", &json!({})).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_page_of_any_origin_may_read_and_write_files() {
+    let sandbox = at_once();
+    let preflight = sandbox.send(empty("OPTIONS", "/cdn/files/b/12345678/x?signature=y")).await;
+    assert_eq!(preflight.status, 200);
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD, PUT, POST"));
+    let missing = sandbox.get("/cdn/files/b/12345678/x").await;
+    for answer in [preflight, missing] {
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    }
+}
