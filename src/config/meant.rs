@@ -129,6 +129,8 @@ impl Reader<'_> {
                 idle: self.seconds("realtime.idle_seconds"),
                 max: self.seconds("realtime.max_seconds"),
                 stall: self.seconds("realtime.stall_seconds"),
+                hold: self.seconds("realtime.hold_seconds"),
+                hold_messages: self.number("realtime.hold_messages", 1..=MAX_COUNT),
             },
             pricing: self.pricing(),
         }

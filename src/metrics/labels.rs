@@ -211,6 +211,8 @@ labels! {
         Idle = "idle",
         /// It was open for as long as it may be.
         TooLong = "too_long",
+        /// As much was used as money was held for.
+        Spent = "spent",
         /// An end took nothing for too long.
         Stalled = "stalled",
         /// The relay stopped.

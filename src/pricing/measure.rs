@@ -52,6 +52,26 @@ pub fn metered(unit: &str, stood: Duration, messages: u64) -> Option<Units> {
     Units::new(amount.checked_div(Decimal::from(per))?).ok()
 }
 
+/// Whether a price's unit is told by how long a connection stands, or by the messages that it gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meters {
+    /// Its time.
+    Time,
+    /// Its messages.
+    Messages,
+}
+
+/// What meters a connection whose price is by this unit; `None` when it tells nothing of it.
+pub fn meters(unit: &str) -> Option<Meters> {
+    let units = |stood, messages| metered(unit, stood, messages);
+    let second = Duration::from_secs(1);
+    match (units(second, 0).filter(|units| !units.is_zero()), units(Duration::ZERO, 1)) {
+        (Some(_), _) => Some(Meters::Time),
+        (None, Some(_)) => Some(Meters::Messages),
+        (None, None) => None,
+    }
+}
+
 /// `1000`, `1,000`, `1k`, `1m`.
 fn amount(word: &str) -> Option<u64> {
     let (digits, factor) = match word.strip_suffix(['k', 'm']) {
@@ -140,6 +160,14 @@ mod tests {
             ("message", "12"),
         ] {
             assert_eq!(of(unit).as_deref(), Some(units), "{unit}");
+        }
+        for (unit, by) in [
+            ("5 seconds", Some(Meters::Time)),
+            ("compute minutes", Some(Meters::Time)),
+            ("1000 calls", Some(Meters::Messages)),
+            ("image", None),
+        ] {
+            assert_eq!(meters(unit), by, "{unit}");
         }
         for unit in ["", "image", "megapixel", "tokens", "compute", "1000 characters"] {
             assert_eq!(of(unit), None, "{unit}");

@@ -26,7 +26,7 @@ pub use book::{Matcher, PriceBook, PriceList};
 pub use charge::{Basis, Charge, Complaint, Outcome, charge};
 pub use diff::{Change, Diff, Listed};
 pub use history::History;
-pub use measure::metered;
+pub use measure::{Meters, metered, meters};
 pub use page::{EntryFault, EntryProblem, Model, Page, PageError, read_models, read_prices};
 pub use price::Price;
 pub use quote::{Policy, Quote, QuoteBasis, QuoteError, Unknown, needs_body, quote};

@@ -11,7 +11,8 @@ use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
 use crate::limits::{Admission, Ask, Standing};
-use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample};
+use crate::money::{Usd, cost};
+use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample, metered};
 use crate::store::{CallKind, NewCall, Spent, Terms};
 use crate::upstream::{Beginning, RequestBody};
 
@@ -87,7 +88,11 @@ impl Relay {
         body: &mut RequestBody,
     ) -> Result<Admitted, Refusal> {
         let Wanted { caller, account, kind, tags, .. } = wanted;
-        let (quote, version) = self.quote(caller, &endpoint, body).await?;
+        let (mut quote, version) = self.quote(caller, &endpoint, body).await?;
+        if kind == CallKind::Realtime {
+            quote.hold = self.hold_of_socket(caller, &quote);
+        }
+        check_price(caller, &quote)?;
         let now = self.shared.clock.now();
         let call = NewCall {
             tenant_id: caller.tenant_id(),
@@ -127,10 +132,17 @@ impl Relay {
             QuoteError::PriceUnknown => Refusal::PriceUnknown(endpoint.clone()),
             QuoteError::TooLarge(_) => Refusal::Malformed("The request asks for more than can ever be paid."),
         })?;
-        match caller.rules().max_request() {
-            Some(limit) if quote.hold > limit => Err(Refusal::TooDear { estimate: quote.hold, limit }),
-            _ => Ok((quote, version)),
-        }
+        Ok((quote, version))
+    }
+
+    /// What an open socket may use before it is admitted again.
+    fn hold_of_socket(&self, caller: &Caller, quote: &Quote) -> Usd {
+        let settings = &self.shared.settings.realtime;
+        let units = |price: &Price| metered(&price.unit, settings.hold, settings.hold_messages);
+        let multiplier = caller.record().group.multiplier;
+        let hold =
+            quote.price.as_ref().and_then(|price| cost(units(price)?, price.unit_price, multiplier).ok());
+        hold.unwrap_or(quote.hold)
     }
 
     fn broken(&self, end: crate::upstream::BodyEnd) -> Refusal {
@@ -150,6 +162,14 @@ impl Relay {
         if let Some(url) = &caller.record().tenant.alert_url {
             self.shared.alerts.raise(url, alert(caller, spent));
         }
+    }
+}
+
+/// Refuses what costs more than one call may.
+fn check_price(caller: &Caller, quote: &Quote) -> Result<(), Refusal> {
+    match caller.rules().max_request() {
+        Some(limit) if quote.hold > limit => Err(Refusal::TooDear { estimate: quote.hold, limit }),
+        _ => Ok(()),
     }
 }
 

@@ -34,6 +34,10 @@ pub struct RealtimeSettings {
     pub max: Duration,
     /// How long either side may take nothing of what is ready for it.
     pub stall: Duration,
+    /// The time that is held money for, where the price is by time.
+    pub hold: Duration,
+    /// The messages that money is held for, where the price is by the message.
+    pub hold_messages: u64,
 }
 
 impl Default for RealtimeSettings {
@@ -44,6 +48,8 @@ impl Default for RealtimeSettings {
             idle: Duration::from_secs(600),
             max: Duration::from_secs(14_400),
             stall: Duration::from_secs(60),
+            hold: Duration::from_secs(300),
+            hold_messages: 1000,
         }
     }
 }

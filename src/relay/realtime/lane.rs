@@ -22,6 +22,8 @@ pub(super) enum Stop {
     SinkGone,
     /// What came is not let through.
     Fault(Fault),
+    /// As many messages have passed as may.
+    Spent,
     /// The last word is said.
     Said,
 }
@@ -41,6 +43,8 @@ enum Mode {
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) scanner: Scanner,
+    /// After so many messages nothing more is read.
+    messages_max: u64,
     mode: Mode,
     /// Looked over, and not taken yet.
     waiting: Vec<u8>,
@@ -55,9 +59,10 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(scanner: Scanner) -> Self {
+    pub(super) fn new(scanner: Scanner, messages_max: u64) -> Self {
         Self {
             scanner,
+            messages_max,
             mode: Mode::Carrying,
             waiting: Vec::new(),
             taken: 0,
@@ -93,6 +98,9 @@ impl Lane {
                     continue;
                 }
                 Mode::Over => return Poll::Ready(Stop::Said),
+                Mode::Carrying if self.scanner.counts().messages >= self.messages_max => {
+                    return Poll::Ready(Stop::Spent);
+                }
                 _ => {}
             }
             match self.poll_source(cx, source, sink) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::response;
 
 use crate::clock::Clock;
-use crate::pricing::metered;
-use crate::relay::billable_units;
+use crate::pricing::{Meters, metered, meters};
 use crate::relay::ledger::Admitted;
+use crate::relay::{RealtimeSettings, billable_units};
 
 /// The meter of a socket. Dropped, it settles: whoever lets go of a socket closes its row.
 pub(super) struct Meter {
@@ -30,6 +30,17 @@ impl Meter {
             began: clock.elapsed(),
             messages: 0,
             clock: clock.clone(),
+        }
+    }
+
+    /// How long the socket may stand, and how many messages may come back, for the money that is held. Where fal has
+    /// named its units already, nothing more is told by either.
+    pub(super) fn held_for(&self, limits: &RealtimeSettings) -> (Option<Duration>, u64) {
+        let unit = self.admitted.as_ref().and_then(|admitted| admitted.row().terms.unit.clone());
+        match unit.filter(|_| self.billable_units.is_none()).and_then(|unit| meters(&unit)) {
+            Some(Meters::Time) => (Some(limits.hold), u64::MAX),
+            Some(Meters::Messages) => (None, limits.hold_messages),
+            None => (None, u64::MAX),
         }
     }
 

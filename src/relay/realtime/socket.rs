@@ -37,6 +37,8 @@ pub enum Closed {
     Idle,
     /// It was open for as long as it may be.
     TooLong,
+    /// As much was used as money was held for.
+    Spent,
     /// An end took nothing for too long.
     Stalled,
     /// The relay is about to stop.
@@ -54,6 +56,7 @@ impl Closed {
             Self::FalFault(_) => SocketEnd::FalFault,
             Self::Idle => SocketEnd::Idle,
             Self::TooLong => SocketEnd::TooLong,
+            Self::Spent => SocketEnd::Spent,
             Self::Stalled => SocketEnd::Stalled,
             Self::Draining => SocketEnd::Draining,
         }
@@ -67,6 +70,7 @@ impl Closed {
             Self::FalFault(Fault::Malformed(_)) | Self::FalGone => (1011, "the connection to fal broke"),
             Self::Idle => (1001, "idle for too long"),
             Self::TooLong => (1001, "open for too long"),
+            Self::Spent => (1001, "the money held for it is used up"),
             Self::Draining => (1001, "the relay restarts"),
             Self::Agreed(_) | Self::ClientGone | Self::Stalled => (1001, "going away"),
         }
@@ -84,7 +88,7 @@ impl Closed {
     /// at their next input and report nothing.
     fn notice(self) -> Option<&'static str> {
         match self {
-            Self::Idle | Self::TooLong => {
+            Self::Idle | Self::TooLong | Self::Spent => {
                 Some(r#"{"type":"x-fal-error","error":"TIMEOUT","reason":"closed by the relay"}"#)
             }
             _ => None,
@@ -114,6 +118,8 @@ pub struct Socket {
     counts: Arc<Worker>,
     alarm: Option<(Duration, Sleep)>,
     moved_at: Duration,
+    /// How long it may stand for the money that is held, where that is told by time.
+    held_for: Option<Duration>,
     closing_since: Option<Duration>,
     ended: [bool; 2],
     closed: Option<Closed>,
@@ -129,11 +135,15 @@ impl Socket {
         counts: Arc<Worker>,
     ) -> Self {
         let reserved = reserved_bits(&head.headers);
-        let lane = |side| Lane::new(Scanner::new(side, reserved, limits.max_message_bytes));
+        let lane = |side, messages_max| {
+            Lane::new(Scanner::new(side, reserved, limits.max_message_bytes), messages_max)
+        };
+        let (held_for, messages_max) = meter.held_for(&limits);
         Self {
             fal,
-            up: lane(Side::Client),
-            down: lane(Side::Server),
+            up: lane(Side::Client, u64::MAX),
+            down: lane(Side::Server, messages_max),
+            held_for,
             moved_at: meter.began(),
             meter,
             limits,
@@ -234,6 +244,7 @@ impl Socket {
         let closed = match (side, stop) {
             (_, Stop::SourceGone) if lane.scanner.is_closed() => self.agreed(),
             (_, Stop::Said) => return,
+            (_, Stop::Spent) => Closed::Spent,
             (Side::Client, Stop::Fault(fault)) => Closed::ClientFault(fault),
             (Side::Server, Stop::Fault(fault)) => Closed::FalFault(fault),
             (Side::Client, Stop::SourceGone) | (Side::Server, Stop::SinkGone) => Closed::ClientGone,
@@ -297,7 +308,12 @@ impl Socket {
             (self.meter.began() + self.limits.max, Closed::TooLong),
         ];
         let stalls = stalls.map(|since| (since + self.limits.stall, Closed::Stalled));
-        ends.into_iter().chain(stalls).min_by_key(|(at, _)| *at).unwrap_or((Duration::MAX, Closed::Idle))
+        let spent = self.held_for.map(|held| (self.meter.began() + held, Closed::Spent));
+        ends.into_iter()
+            .chain(spent)
+            .chain(stalls)
+            .min_by_key(|(at, _)| *at)
+            .unwrap_or((Duration::MAX, Closed::Idle))
     }
 
     /// Rings at `until` or before: a ring before the time only sets it anew, so a busy socket never touches a timer.

@@ -1,9 +1,12 @@
 //! What a socket costs, however it closes.
 
+use fal_relay::period::Period;
 use fal_relay::store::{CallKind, CallState};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Ends, Office, Relay, Wish, frame, handshake, masked, read_answer, read_frame, until};
+use crate::support::{
+    Ends, Office, Relay, Wish, budget, frame, handshake, masked, read_answer, read_frame, until,
+};
 
 const BY_MESSAGE: (&str, &str) = ("FAL_RELAY_PRICING__OVERRIDES", "a/** = 0.5 requests");
 const BY_TIME: (&str, &str) = ("FAL_RELAY_PRICING__OVERRIDES", "a/** = 0.5 compute seconds");
@@ -106,7 +109,7 @@ async fn a_socket_of_a_killed_relay_is_unknown_and_its_money_stays_held() {
     let _ends = Ends::open(&relay, "/run/a/b/realtime", &relay.key, &mut sockets).await;
     let relay = relay.restart();
     let row = Office::of(&relay).rows().await.remove(0);
-    assert_eq!((row.state, row.hold_usd.to_string().as_str()), (CallState::Unknown, "0.50"));
+    assert_eq!((row.state, row.hold_usd.to_string().as_str()), (CallState::Unknown, "500.00"));
 }
 
 /// The rules know a socket by the name that a client means and by the whole path; what is denied by either is denied.
@@ -136,6 +139,42 @@ async fn invariant_2_a_socket_is_allowed_and_denied_by_both_its_names() {
         assert_eq!(read_answer(&mut client).await.status, status, "{allow:?} {deny:?}");
         if status == 101 {
             drop(sockets.recv().await.unwrap());
+        }
+    }
+}
+
+/// No budget is passed by an open socket: it is held for what it may use, and closed when that is used up.
+#[tokio::test]
+async fn invariant_7_a_socket_uses_no_more_than_is_held() {
+    let held = [
+        (BY_MESSAGE, ("FAL_RELAY_REALTIME__HOLD_MESSAGES", "3"), "1.50"),
+        (BY_TIME, ("FAL_RELAY_REALTIME__HOLD_SECONDS", "1"), "0.50"),
+    ];
+    for (price, setting, hold) in held {
+        let (fal, mut sockets) = Ends::fal(&[]).await;
+        let relay = Relay::with(&fal.base(), &[price, setting]);
+        let made = Office::of(&relay)
+            .make(Wish { budgets: vec![budget(Period::Day, "2")], ..Wish::of("careful") })
+            .await;
+        let mut ends = Ends::open(&relay, "/run/a/b/realtime", &made.key, &mut sockets).await;
+        assert_eq!(Office::of(&relay).rows().await[0].hold_usd.to_string(), hold);
+        for _ in 0..3 {
+            ends.fal.write_all(&frame(0x82, b"out")).await.unwrap();
+            assert_eq!(read_frame(&mut ends.client).await.unwrap().0, 0x82);
+        }
+        let (first, notice) = read_frame(&mut ends.client).await.unwrap();
+        assert!(first == 0x81 && notice.starts_with(br#"{"type":"x-fal-error","error":"TIMEOUT""#));
+        assert_eq!(read_frame(&mut ends.client).await.unwrap().0, 0x88);
+        until(|| relay.calls().iter().any(|line| line["closed"] == "spent")).await;
+        until(|| relay.ledger()[0]["state"] == "settled").await;
+        if price == BY_MESSAGE {
+            assert_eq!(relay.ledger()[0]["cost_usd"], "1.50");
+            // What is left does not hold another.
+            let mut again = relay.client().connect().await;
+            let authorization = format!("Key {}", made.key);
+            let handshake = handshake("/run/a/b/realtime", &[("authorization", &authorization)]);
+            again.write_all(&handshake).await.unwrap();
+            assert_eq!(read_answer(&mut again).await.status, 402);
         }
     }
 }
