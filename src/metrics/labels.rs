@@ -48,6 +48,10 @@ labels! {
         Models = "models",
         /// What that costs it.
         ModelPrices = "model_prices",
+        /// The keys by which receivers verify webhooks.
+        Keys = "jwks",
+        /// fal says that a job has ended.
+        Callback = "webhook_fal",
         /// Whether the process is up.
         Health = "health",
         /// Whether it wants traffic.

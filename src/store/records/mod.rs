@@ -3,7 +3,9 @@
 mod books;
 mod directory;
 mod ledger;
+mod secrets;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
+pub use secrets::*;
