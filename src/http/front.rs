@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -12,17 +12,19 @@ use super::door;
 use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
+use super::proxy::{Named, Proxy};
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared, callback_token,
 };
 use crate::store::CallKind;
+use crate::upstream;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -102,13 +104,21 @@ pub struct Front {
     relay: Relay,
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
+    proxy: Proxy,
     desk: Arc<Desk>,
 }
 
 impl Front {
     /// The service over a worker's relay.
-    pub fn new(relay: Relay, readiness: Arc<Readiness>, settings: Arc<Settings>, desk: Arc<Desk>) -> Self {
-        Self { relay, readiness, settings, desk }
+    pub fn new(
+        relay: Relay,
+        readiness: Arc<Readiness>,
+        settings: Arc<Settings>,
+        upstream: &upstream::Settings,
+        desk: Arc<Desk>,
+    ) -> Self {
+        let proxy = Proxy::new(&settings, upstream);
+        Self { relay, readiness, settings, proxy, desk }
     }
 
     /// Where this worker counts.
@@ -155,42 +165,68 @@ impl Front {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
         }
-        let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
-        if site.role == fal::Role::Relay
-            && let Some(token) = callback_token(parts.uri.path())
-        {
+        if let Some(token) = callback_token(parts.uri.path()).map(str::to_owned) {
             notes.route = Route::Callback;
-            let token = token.to_owned();
-            return match parts.method {
-                Method::POST => self.relay.called_back(&token, self.inbound(parts, body, site.base)).await,
-                _ => Err(Refusal::Method { allow: "POST" }),
-            };
+            return self.called_back(&token, parts, body).await;
         }
+        let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
-        let call = fal::parse(site.role, &parts.method, parts.uri.path());
-        if let Err(error @ RouteError::Malformed(_)) = call {
-            return Err(refuse(error));
-        }
+        let named = match self.proxy.named(&mut parts, &site) {
+            Some(named) => {
+                notes.route = Route::Proxy;
+                named?
+            }
+            None => self.named(&parts, &site)?,
+        };
         let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
         let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
-        let inbound = self.inbound(parts, body, site.base);
-        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+        let inbound = self.inbound(named.query, parts.headers, body, site.base);
+        self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
     }
 
-    fn inbound(&self, parts: request::Parts, body: Incoming, base: String) -> Inbound {
+    fn inbound(&self, query: Option<String>, headers: HeaderMap, body: Incoming, base: String) -> Inbound {
         Inbound {
-            query: parts.uri.query().map(str::to_owned),
-            headers: parts.headers,
+            headers,
+            query,
             body,
             base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
+        }
+    }
+
+    /// fal says that a job has ended.
+    async fn called_back(
+        &self,
+        token: &str,
+        parts: request::Parts,
+        body: Incoming,
+    ) -> Result<Reply, Refusal> {
+        match parts.method {
+            Method::POST => {
+                let inbound = self.inbound(None, parts.headers, body, String::new());
+                self.relay.called_back(token, inbound).await
+            }
+            _ => Err(Refusal::Method { allow: "POST" }),
+        }
+    }
+
+    /// The call that a request's own address names.
+    fn named(&self, parts: &request::Parts, site: &Site) -> Result<Named, Refusal> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (role, path) = match site.role {
+            Role::Relay => fal::through_a_router(path, query).unwrap_or((Role::Relay, path)),
+            role => (role, path),
+        };
+        match fal::parse(role, &parts.method, path) {
+            Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
+            call => Ok(Named { call, query: query.map(str::to_owned) }),
         }
     }
 

@@ -48,6 +48,8 @@ labels! {
         Models = "models",
         /// What that costs it.
         ModelPrices = "model_prices",
+        /// A call by the proxy convention, refused before it was known which.
+        Proxy = "proxy",
         /// The keys by which receivers verify webhooks.
         Keys = "jwks",
         /// fal says that a job has ended.
