@@ -35,6 +35,7 @@ mod platform;
 mod process;
 mod proxy;
 mod refusals;
+mod sandbox_webhooks;
 mod store_directory_story;
 mod store_sqlite;
 mod store_story;
