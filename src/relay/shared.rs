@@ -1,7 +1,7 @@
 //! What all workers of a process share: keys, owners, prices, limits, the ledger, the accounts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::accounts::Accounts;
 use super::addresses::AddressBook;
@@ -16,6 +16,7 @@ use crate::ids::{CallId, LeaseId};
 use crate::jwks::FalKeys;
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
+use crate::random::Random;
 use crate::store::{CallState, OpenCall, Store, StoreError};
 use crate::upstream::{self, Account};
 
@@ -34,6 +35,8 @@ pub struct Given {
     pub accounts: Vec<Account>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Random,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
     /// What the relay signs with.
@@ -50,6 +53,7 @@ pub struct Shared {
     pub(super) limits: Arc<dyn Limits>,
     pub(super) alerts: Alerts,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Random,
     pub(super) identities: Identities,
     pub(super) owners: Owners,
     pub(super) prices: Arc<Prices>,
@@ -60,6 +64,8 @@ pub struct Shared {
     pub(super) settings: Settings,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
+    /// Whether any key or client token lists browser origins.
+    lists_origins: AtomicBool,
     next_lease: AtomicI64,
 }
 
@@ -70,7 +76,8 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, kind, secrets, fal_keys, first_lease } = given;
+        let Given { store, limits, alerts, accounts, clock, random, kind, secrets, fal_keys, first_lease } =
+            given;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -80,6 +87,7 @@ impl Shared {
             accounts: Accounts::new(accounts),
             addresses: AddressBook::new(upstream),
             instance: store.instance().await?,
+            lists_origins: AtomicBool::new(store.lists_origins().await?),
             next_lease: AtomicI64::new(first_lease),
             prices,
             secrets,
@@ -88,6 +96,7 @@ impl Shared {
             limits,
             alerts,
             clock,
+            random,
             settings,
         };
         shared.restore_leases().await?;
@@ -115,6 +124,7 @@ impl Shared {
         if *keys != revision {
             self.identities.forget();
             self.reload_secrets().await?;
+            self.lists_origins.store(self.store.lists_origins().await?, Ordering::Relaxed);
             *keys = revision;
         }
         let revision = Some(self.store.prices_revision().await?);
@@ -136,6 +146,16 @@ impl Shared {
     /// What the relay signs with.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.
+    pub(super) fn lists_origins(&self) -> bool {
+        self.lists_origins.load(Ordering::Relaxed)
+    }
+
+    /// A client token that lists origins was just made here.
+    pub(super) fn origins_are_listed(&self) {
+        self.lists_origins.store(true, Ordering::Relaxed);
     }
 
     /// Whether the ledger answers.

@@ -113,6 +113,7 @@ impl House {
             alerts,
             accounts,
             clock: clock.clone(),
+            random: random.clone(),
             kind,
             secrets: Secrets::open(&*store, &*clock, &random).await?,
             fal_keys: fal_keys(&config, clock.clone())?,

@@ -4,8 +4,10 @@ mod books;
 mod directory;
 mod ledger;
 mod secrets;
+mod tokens;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
 pub use secrets::*;
+pub use tokens::*;
