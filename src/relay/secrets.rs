@@ -36,16 +36,15 @@ struct Dated {
 impl Secrets {
     /// Reads them from the store, and makes those that are not there.
     pub async fn open(store: &dyn Store, clock: &dyn Clock, random: &Random) -> Result<Self, SecretsError> {
-        let signing = Signing::read(store, clock, seed(random)?).await?;
-        let callbacks = store.secrets(CALLBACK_SECRET, seed(random)?, clock.now()).await?;
+        let signing = Signing::read(store, clock, Some(seed(random)?)).await?;
+        let callbacks = store.secrets(CALLBACK_SECRET, Some(seed(random)?), clock.now()).await?;
         let oldest = callbacks.last().ok_or(SecretsError::Unusable)?;
         Ok(Self { signing: ArcSwap::from_pointee(signing), callbacks: Callbacks::new(&oldest.value) })
     }
 
     /// Reads the signing keys again: another process may have made a new one.
     pub(super) async fn reload(&self, store: &dyn Store, clock: &dyn Clock) -> Result<(), SecretsError> {
-        // There is a key already, so this one is not taken.
-        let signing = Signing::read(store, clock, Seed::new([0; 32])).await?;
+        let signing = Signing::read(store, clock, None).await?;
         self.signing.store(Arc::new(signing));
         Ok(())
     }
@@ -68,7 +67,7 @@ impl Secrets {
 }
 
 impl Signing {
-    async fn read(store: &dyn Store, clock: &dyn Clock, fresh: Seed) -> Result<Self, SecretsError> {
+    async fn read(store: &dyn Store, clock: &dyn Clock, fresh: Option<Seed>) -> Result<Self, SecretsError> {
         let found = store.secrets(WEBHOOK_KEY, fresh, clock.now()).await?;
         found.iter().map(Dated::read).collect::<Option<_>>().map(Self).ok_or(SecretsError::Unusable)
     }

@@ -33,7 +33,7 @@ pub trait Store: Directory + Ledger + Books {
     fn instance(&self) -> Verb<'_, Arc<str>>;
     /// The secrets of this name that have not ended before `at`, the newest first. When there is none, `fresh` becomes one,
     /// in use from `at`: of several processes that ask at once, one draws it for all.
-    fn secrets(&self, name: &'static str, fresh: Seed, at: Timestamp) -> Verb<'_, Vec<StoredSecret>>;
+    fn secrets(&self, name: &'static str, fresh: Option<Seed>, at: Timestamp) -> Verb<'_, Vec<StoredSecret>>;
     /// Makes a secret that is in use from `begins_at`; those before it end at `ends_at` unless they end sooner.
     fn replace_secret(
         &self,

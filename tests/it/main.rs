@@ -35,6 +35,7 @@ mod outside;
 mod platform;
 mod process;
 mod proxy;
+mod receivers;
 mod refusals;
 mod sandbox_webhooks;
 mod store_directory_story;

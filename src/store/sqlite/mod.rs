@@ -147,8 +147,11 @@ impl Store for SqliteStore {
         self.read(meta::instance)
     }
 
-    fn secrets(&self, name: &'static str, fresh: Seed, at: Timestamp) -> Verb<'_, Vec<StoredSecret>> {
-        self.write(move |session| secrets::of_name(session, name, &fresh, at))
+    fn secrets(&self, name: &'static str, fresh: Option<Seed>, at: Timestamp) -> Verb<'_, Vec<StoredSecret>> {
+        match fresh {
+            Some(fresh) => self.write(move |session| secrets::of_name(session, name, &fresh, at)),
+            None => self.read(move |session| secrets::all(session, name, at)),
+        }
     }
 
     fn replace_secret(

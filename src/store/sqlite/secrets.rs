@@ -49,7 +49,8 @@ fn make(session: &Session<'_>, name: &str, value: &Seed, begins_at: Timestamp) -
     Ok(())
 }
 
-fn all(session: &Session<'_>, name: &str, at: Timestamp) -> Result<Vec<StoredSecret>, StoreError> {
+/// The secrets of a name that have not ended, the newest first.
+pub(super) fn all(session: &Session<'_>, name: &str, at: Timestamp) -> Result<Vec<StoredSecret>, StoreError> {
     rows::many(
         session,
         "SELECT value, begins_at, ends_at FROM secrets
