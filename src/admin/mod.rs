@@ -21,6 +21,7 @@ mod rules;
 mod tenants;
 mod tokens;
 mod usage;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use rules::RulesSpec;
 pub use tenants::{TenantCreate, TenantUpdate, TenantView};
 pub use tokens::{TokensRevoked, TokensView};
 pub use usage::{UsageQuery, UsageReport, UsageRow};
+pub use webhooks::KeyTurn;
 
 /// The service.
 #[derive(Clone)]

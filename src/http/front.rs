@@ -25,7 +25,7 @@ use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
-    Shared, check_handshake, open_to_stranger,
+    Shared, callback_token, check_handshake, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
@@ -213,6 +213,10 @@ impl Front {
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
         }
+        if let Some(token) = callback_token(parts.uri.path()).map(str::to_owned) {
+            notes.route = Route::Callback;
+            return self.called_back(&token, parts, body).await;
+        }
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
@@ -257,6 +261,22 @@ impl Front {
             base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
+        }
+    }
+
+    /// fal says that a job has ended.
+    async fn called_back(
+        &self,
+        token: &str,
+        parts: request::Parts,
+        body: Incoming,
+    ) -> Result<Reply, Refusal> {
+        match parts.method {
+            Method::POST => {
+                let inbound = self.inbound(parts, body, String::new(), None, None);
+                self.relay.called_back(token, inbound).await
+            }
+            _ => Err(Refusal::Method { allow: "POST" }),
         }
     }
 
@@ -326,16 +346,22 @@ impl Front {
 
     /// The routes that need no key.
     async fn open_route(&self, parts: &request::Parts, notes: &mut Notes) -> Option<Result<Reply, Refusal>> {
-        let (route, (status, body)) = match parts.uri.path() {
-            "/health" => (Route::Health, (StatusCode::OK, json!({"status": "ok"}))),
-            "/ready" => (Route::Ready, self.readiness.check().await),
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        notes.route = match parts.uri.path() {
+            "/health" => Route::Health,
+            "/ready" => Route::Ready,
+            "/.well-known/jwks.json" => Route::Keys,
             _ => return None,
         };
-        notes.route = route;
-        match parts.method {
-            Method::GET | Method::HEAD => Some(Ok(refusal::json_answer(status, &body))),
-            _ => Some(Err(Refusal::Method { allow: "GET, HEAD" })),
+        if !is_read {
+            return Some(Err(Refusal::Method { allow: "GET, HEAD" }));
         }
+        let (status, body) = match notes.route {
+            Route::Keys => return Some(self.relay.public_keys()),
+            Route::Ready => self.readiness.check().await,
+            _ => (StatusCode::OK, json!({"status": "ok"})),
+        };
+        Some(Ok(refusal::json_answer(status, &body)))
     }
 
     async fn carry(

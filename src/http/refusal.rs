@@ -40,6 +40,8 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
+        Refusal::Unverified => (StatusCode::UNAUTHORIZED, "webhook_not_verified"),
+        Refusal::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, "webhook_keys_unavailable"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         Refusal::UpgradeRequired(_) => (StatusCode::UPGRADE_REQUIRED, "upgrade_required"),
@@ -104,7 +106,7 @@ pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
         Refusal::TooManyTokens { .. } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         }
-        Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) => {
+        Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) | Refusal::NoKeys => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         _ => {}

@@ -6,6 +6,7 @@
 mod accounts;
 mod addresses;
 mod admission;
+mod callback;
 mod caller;
 mod follow;
 mod holder;
@@ -19,6 +20,7 @@ mod refusal;
 mod reply;
 mod run;
 mod runs;
+mod secrets;
 mod settings;
 mod shared;
 mod storage;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use tokio_util::task::TaskTracker;
 
+pub use callback::callback_token;
 pub use caller::Caller;
 pub use holder::{HolderPage, Question};
 pub use identity::{Credentials, LastKey};
@@ -39,6 +42,7 @@ pub use realtime::{Carried, Closed, Socket, check_handshake, open_to_stranger};
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody, Switch};
 pub use runs::Runs;
+pub use secrets::{CALLBACK_PATH, Callbacks, Secrets, SecretsError};
 pub use settings::{RealtimeSettings, Settings};
 pub use shared::{Given, Shared};
 

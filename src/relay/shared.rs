@@ -8,10 +8,12 @@ use super::addresses::AddressBook;
 use super::identity::Identities;
 use super::owners::Owners;
 use super::prices::Prices;
+use super::secrets::{Secrets, SecretsError};
 use super::settings::Settings;
 use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::ids::{CallId, LeaseId};
+use crate::jwks::FalKeys;
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
 use crate::random::Random;
@@ -37,6 +39,10 @@ pub struct Given {
     pub random: Random,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
+    /// What the relay signs with.
+    pub secrets: Secrets,
+    /// What fal signs with.
+    pub fal_keys: FalKeys,
     /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
     pub first_lease: i64,
 }
@@ -53,6 +59,8 @@ pub struct Shared {
     pub(super) prices: Arc<Prices>,
     pub(super) accounts: Accounts,
     pub(super) addresses: AddressBook,
+    pub(super) secrets: Secrets,
+    pub(super) fal_keys: FalKeys,
     pub(super) settings: Settings,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
@@ -68,7 +76,8 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, random, kind, first_lease } = given;
+        let Given { store, limits, alerts, accounts, clock, random, kind, secrets, fal_keys, first_lease } =
+            given;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -81,6 +90,8 @@ impl Shared {
             lists_origins: AtomicBool::new(store.lists_origins().await?),
             next_lease: AtomicI64::new(first_lease),
             prices,
+            secrets,
+            fal_keys,
             store,
             limits,
             alerts,
@@ -112,6 +123,7 @@ impl Shared {
         let revision = Some(self.store.keys_revision().await?);
         if *keys != revision {
             self.identities.forget();
+            self.reload_secrets().await?;
             self.lists_origins.store(self.store.lists_origins().await?, Ordering::Relaxed);
             *keys = revision;
         }
@@ -121,6 +133,19 @@ impl Shared {
             *prices = revision;
         }
         Ok(())
+    }
+
+    async fn reload_secrets(&self) -> Result<(), StoreError> {
+        match self.secrets.reload(&*self.store, &*self.clock).await {
+            Ok(()) => Ok(()),
+            Err(SecretsError::Store(error)) => Err(error),
+            Err(error) => Err(StoreError::Backend(error.to_string())),
+        }
+    }
+
+    /// What the relay signs with.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.

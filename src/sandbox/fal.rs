@@ -24,6 +24,7 @@ use super::settings::Settings;
 use super::tags::Tags;
 use super::timeline::{Phase, QUEUE_STEPS, RUN_STEPS, Timeline};
 use super::uploads::Uploads;
+use super::webhooks::Webhooks;
 
 /// The answers of all kept requests together; padding is made when it is read and does not count.
 const MAX_KEPT_BYTES: usize = 256 << 20;
@@ -40,6 +41,7 @@ pub struct Fal {
     requests: Mutex<Requests>,
     uploads: Mutex<Uploads>,
     books: Mutex<Books>,
+    webhooks: Webhooks,
     counters: Counters,
     max_kept_bytes: usize,
 }
@@ -115,6 +117,7 @@ impl Fal {
         };
         Ok(Self {
             seeds: Random::seeded(settings.seed),
+            webhooks: Webhooks::new(settings.seed, Arc::clone(&clock)),
             settings,
             public_url,
             clock,
@@ -153,6 +156,10 @@ impl Fal {
 
     pub(super) fn random(&self) -> &Random {
         &self.random
+    }
+
+    pub(super) fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     /// Runs `change` on the uploaded files.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::webhooks::Odd;
+
 /// Words of one prompt that are looked at.
 const MAX_WORDS: usize = 16;
 /// The longest time that can be asked for: what fal lets a model run.
@@ -63,6 +65,10 @@ pub(super) struct Faults {
     pub(super) echo_headers: bool,
     /// A cancel comes too late: the running model finishes and is billed.
     pub(super) stubborn: bool,
+    /// What is wrong with its webhook.
+    pub(super) webhook: Option<Odd>,
+    /// How long after the end its webhook comes.
+    pub(super) webhook_late: Duration,
 }
 
 impl Faults {
@@ -115,6 +121,8 @@ impl Faults {
             "echo-url" => self.echo_url = true,
             "echo-headers" => self.echo_headers = true,
             "stubborn" => self.stubborn = true,
+            "webhook" => self.webhook = odd(argument),
+            "webhook-late" => self.webhook_late = seconds(argument).unwrap_or_default(),
             _ => {}
         }
     }
@@ -147,6 +155,18 @@ fn stage(text: &str) -> Option<Stage> {
         "submit" => Some(Stage::Submit),
         "status" => Some(Stage::Status),
         "cancel" => Some(Stage::Cancel),
+        _ => None,
+    }
+}
+
+fn odd(text: &str) -> Option<Odd> {
+    match text {
+        "twice" => Some(Odd::Twice),
+        "forged" => Some(Odd::Forged),
+        "stale" => Some(Odd::Stale),
+        "body" => Some(Odd::Body),
+        "id" => Some(Odd::Id),
+        "lost" => Some(Odd::Lost),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@
 //! | `/queue` | `queue.fal.run`, `queue.falrun.com` | submit, status, status stream, result, cancel |
 //! | `/run` | `fal.run`, `falrun.com` | direct runs and streams; with a WebSocket handshake realtime: see below |
 //! | `/ws` | `ws.fal.run` | direct runs carried over WebSocket |
-//! | `/rest` | `rest.fal.ai`, `rest.alpha.fal.ai` | the beginning of uploads, whole and in parts |
+//! | `/rest` | `rest.fal.ai`, `rest.alpha.fal.ai` | the beginning of uploads, whole and in parts; the key of webhooks |
 //! | `/cdn` | `v3.fal.media`, `v3b.fal.media` | files of models and of callers |
 //! | `/api` | `api.fal.ai` | models, prices, estimates, usage, billing events, credits: see below |
 //! | `/sandbox` | none | what tests set and count: see below |
@@ -42,6 +42,11 @@
 //! | `[[gzip]]` | answers are compressed though nobody asked; event streams are not |
 //! | `[[escape]]` | slashes in answers are written `\/` |
 //! | `[[echo-url]]` | the output has a field `echo` with the text `https://queue.fal.run/x` and with the request's own `response_url` |
+//! | `[[webhook:twice]]` | the webhook of the request comes twice |
+//! | `[[webhook:forged]]`, `[[webhook:stale]]` | it is signed with a key that is not fal's; it was signed ten minutes ago |
+//! | `[[webhook:body]]`, `[[webhook:id]]` | its body is not the one that was signed; it is about another request |
+//! | `[[webhook:lost]]` | it never comes |
+//! | `[[webhook-late:SECONDS]]` | it comes so long after the end |
 //! | `[[echo-headers]]` | the output has a field `headers` with the headers that came with the call, credentials as stars |
 //!
 //! `hang`, `cut` and `redirect` strike the model's own answer: the result, the direct run, the stream. With an argument
@@ -56,6 +61,12 @@
 //! many inputs wait while one runs, and then the oldest go. `[[fail:..]]` is answered by `x-fal-error` and the end,
 //! `[[hang]]` by nothing, `[[cut]]` by the end alone; the endpoints `sandbox/refuse/..` and `sandbox/locked` refuse the
 //! handshake. After 60 seconds without an input the connection ends with `TIMEOUT`.
+//!
+//! # Webhooks
+//!
+//! A submit with `fal_webhook` is told of its end there, in fal's three shapes and signed with a key that belongs to
+//! `sandbox.seed`; its public half is at `/rest/.well-known/jwks.json`. A receiver has 15 seconds, and another ten tries over two
+//! hours when it does not answer with a 2xx. Only receivers on this machine are called.
 //!
 //! # What is billed
 //!
@@ -128,6 +139,7 @@ mod tags;
 mod timeline;
 mod uploads;
 mod validate;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use crate::admin::AdminError;
 use crate::config::ConfigError;
 use crate::ids::AccountName;
+use crate::jwks::KeysError;
 use crate::platform::PlatformError;
 use crate::random::NoRandomness;
+use crate::relay::SecretsError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -55,6 +57,12 @@ pub enum ServeError {
     /// fal's platform API cannot be called.
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    /// The relay's own secrets cannot be read or made.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// fal's keys cannot be asked for.
+    #[error(transparent)]
+    FalKeys(#[from] KeysError),
     /// No randomness.
     #[error(transparent)]
     Random(#[from] NoRandomness),

@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId, TokenId};
 use crate::key::KeyDigest;
 use crate::period::Period;
+use crate::secret::Seed;
 
 pub use records::*;
 pub use sqlite::{SqliteStore, Statistics};
@@ -30,6 +31,18 @@ pub trait Store: Directory + Ledger + Books {
     fn ping(&self) -> Verb<'_, ()>;
     /// Tells this relay's calls from another's on the same fal account; drawn when the store was made.
     fn instance(&self) -> Verb<'_, Arc<str>>;
+    /// The secrets of this name that have not ended before `at`, the newest first. When there is none, `fresh` becomes one,
+    /// in use from `at`: of several processes that ask at once, one draws it for all.
+    fn secrets(&self, name: &'static str, fresh: Option<Seed>, at: Timestamp) -> Verb<'_, Vec<StoredSecret>>;
+    /// Makes a secret that is in use from `begins_at`; those before it end at `ends_at` unless they end sooner.
+    fn replace_secret(
+        &self,
+        name: &'static str,
+        fresh: Seed,
+        begins_at: Timestamp,
+        ends_at: Timestamp,
+        author: Author,
+    ) -> Verb<'_, ()>;
 }
 
 /// Tenants, groups, keys, operators and budgets. Each change is written to the audit log in its own transaction; one that

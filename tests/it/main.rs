@@ -4,6 +4,7 @@
 mod admin_api;
 mod bills;
 mod bills_journey;
+mod callbacks;
 mod clients;
 mod corpus;
 mod cors;
@@ -36,7 +37,9 @@ mod platform;
 mod process;
 mod proxy;
 mod realtime;
+mod receivers;
 mod refusals;
+mod sandbox_webhooks;
 mod store_directory_story;
 mod store_sqlite;
 mod store_story;

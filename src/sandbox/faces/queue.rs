@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::fal::webhook::FAL_WEBHOOK;
 use crate::ids::RequestId;
 
 use super::reply::Reply;
@@ -54,8 +55,12 @@ fn follow_up(path: &str) -> Option<(&str, &str, FollowUp)> {
 }
 
 async fn submit(fal: &Arc<Fal>, path: &str, request: Request) -> Result<Response, Reply> {
+    let receiver = query(request.uri(), FAL_WEBHOOK);
     let call = caller::call(fal, caller::endpoint(path)?, request).await?;
     let job = fal.submit(call).map_err(caller::not_taken)?;
+    if let Some(receiver) = receiver {
+        fal.webhooks().follow(Arc::clone(&job), &receiver);
+    }
     // Told as of the submit itself: however fast the model is, its request was in the queue once.
     let phase = match job.phase(job.timeline.submitted) {
         queued @ Phase::Queued(_) => queued,

@@ -1,4 +1,4 @@
-//! `rest.fal.ai`: addresses for uploads.
+//! `rest.fal.ai`: addresses for uploads, and the key of webhooks.
 
 use std::sync::Arc;
 
@@ -35,8 +35,11 @@ struct Addresses {
     upload_url: String,
 }
 
-/// Answers a call to the REST host: the two ways to begin an upload, and nothing else.
+/// Answers a call to the REST host: the two ways to begin an upload, the key of webhooks, and nothing else.
 pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Result<Response, Reply> {
+    if path == ".well-known/jwks.json" {
+        return keys(fal, request.method());
+    }
     if !matches!(path, "storage/upload/initiate" | "storage/upload/initiate-multipart") {
         return Err(Reply::detail(StatusCode::NOT_FOUND, "Not Found"));
     }
@@ -52,6 +55,17 @@ pub(super) async fn serve(fal: &Arc<Fal>, path: &str, request: Request) -> Resul
         Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &format!("Invalid body: {error}"))
     })?;
     Ok(Reply::json(StatusCode::OK, &open(fal, upload)?).into_response())
+}
+
+/// The key of webhooks, for anybody.
+fn keys(fal: &Fal, method: &Method) -> Result<Response, Reply> {
+    match *method {
+        Method::GET => {
+            let keys: serde_json::Value = serde_json::from_str(&fal.webhooks().keys()).unwrap_or_default();
+            Ok(Reply::json(StatusCode::OK, &keys).into_response())
+        }
+        _ => Err(wrong_method("GET")),
+    }
 }
 
 fn open(fal: &Fal, upload: Upload) -> Result<Addresses, Reply> {

@@ -3,9 +3,11 @@
 mod books;
 mod directory;
 mod ledger;
+mod secrets;
 mod tokens;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
+pub use secrets::*;
 pub use tokens::*;

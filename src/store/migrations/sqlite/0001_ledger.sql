@@ -281,6 +281,16 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_by_object ON audit (object);
 
+-- Webhooks: secrets that this installation made for itself, which all its processes share. A new one of a name may be
+-- published before it is used, and an old one for a while after.
+CREATE TABLE secrets (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    name      TEXT NOT NULL,
+    value     BLOB NOT NULL CHECK (length(value) = 32),
+    begins_at INTEGER NOT NULL,    -- from when it is used
+    ends_at   INTEGER              -- from when it means nothing any more
+) STRICT;
+
 CREATE TABLE counters (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -306,6 +316,7 @@ CREATE TRIGGER operators_gone AFTER DELETE ON operators BEGIN UPDATE counters SE
 CREATE TRIGGER budgets_made AFTER INSERT ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER budgets_changed AFTER UPDATE ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER budgets_gone AFTER DELETE ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
+CREATE TRIGGER secrets_made AFTER INSERT ON secrets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 -- A new client token changes nothing for anybody else, and they are many.
 CREATE TRIGGER client_tokens_revoked AFTER UPDATE OF revoked_at ON client_tokens BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER prices_synced AFTER INSERT ON price_versions BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;
