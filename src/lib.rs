@@ -8,7 +8,7 @@
 //!    [`outside`]: the way to addresses that tenants name.
 //! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
 //!    certificates, the only door to fal, the operator's questions to fal, and a twin of fal.
-//! 3. [`relay`], [`admin`], [`billing`]: the journey of a call; changes to keys; prices and fal's bill.
+//! 3. [`relay`], [`admin`], [`billing`], [`webhooks`]: the journey of a call; changes to keys; prices and fal's bill; deliveries.
 //! 4. [`http`]: the listeners' faces.
 //! 5. [`config`], [`telemetry`]: what the operator said, and what the process tells.
 //! 6. [`serve`]: builds the house, binds the listeners, drains them.
@@ -42,3 +42,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod webhooks;

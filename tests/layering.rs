@@ -22,7 +22,7 @@ mod layering {
         &["clock", "ids", "money", "random", "secret"],
         &["key", "fal", "call_log", "metrics", "period", "rules", "pricing", "outside"],
         &["store", "limits", "alerts", "tls", "upstream", "platform", "sandbox"],
-        &["relay", "admin", "billing"],
+        &["relay", "admin", "billing", "webhooks"],
         &["http"],
         &["config", "telemetry"],
         &["serve"],

@@ -16,5 +16,5 @@ pub use headers::{AcceptEncoding, for_client, for_fal};
 pub use inflate::{Inflate, InflateError};
 pub use json::top_level_strings;
 pub use rewrite::{Addresses, Rewriter};
-pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal};
+pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal, webhooks_of};
 pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};

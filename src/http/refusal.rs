@@ -34,6 +34,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         // Not 429, which both official clients answer by sending again.
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
+        Refusal::WebhookTarget(_) => (StatusCode::BAD_REQUEST, "webhook_target"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),

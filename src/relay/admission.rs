@@ -12,7 +12,7 @@ use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
 use crate::limits::{Admission, Ask, Standing};
 use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample};
-use crate::store::{CallKind, NewCall, Spent, Terms};
+use crate::store::{CallKind, NewCall, NewWebhook, Spent, Terms};
 use crate::upstream::{Beginning, RequestBody};
 
 /// A call that wants to be made.
@@ -22,6 +22,8 @@ pub(super) struct Wanted<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) kind: CallKind,
     pub(super) tags: Option<Arc<str>>,
+    /// What is to be told when it ends.
+    pub(super) webhook: Option<NewWebhook>,
 }
 
 /// A call that may be made.
@@ -83,7 +85,7 @@ impl Relay {
         lease: LeaseId,
         body: &mut RequestBody,
     ) -> Result<Admitted, Refusal> {
-        let Wanted { caller, account, kind, tags, .. } = wanted;
+        let Wanted { caller, account, kind, tags, webhook, .. } = wanted;
         let (quote, version) = self.quote(caller, &endpoint, body).await?;
         let now = self.shared.clock.now();
         let call = NewCall {
@@ -98,6 +100,7 @@ impl Relay {
             hold_basis: quote.basis.as_str(),
             terms: terms(caller, quote.price, version),
             windows: caller.windows(now),
+            webhook,
             held_at: now,
         };
         let (admitted, told) = self.ledger.hold(call).await?;

@@ -22,6 +22,7 @@ mod shared;
 mod storage;
 mod submit;
 mod watch;
+mod webhook;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -19,6 +19,10 @@ pub struct Settings {
     pub watch_after: Duration,
     /// Prices.
     pub pricing: Pricing,
+    /// The address under which fal reaches the relay, to call back when a job has ended.
+    pub public_url: Option<String>,
+    /// The longest result that goes into a webhook.
+    pub max_payload_bytes: u64,
 }
 
 impl Default for Settings {
@@ -31,6 +35,8 @@ impl Default for Settings {
             key_check: Duration::from_secs(1),
             watch_after: Duration::from_secs(30),
             pricing: Pricing::default(),
+            public_url: None,
+            max_payload_bytes: 4 * 1024 * 1024,
         }
     }
 }

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::sync::watch;
+
 use super::accounts::Accounts;
 use super::addresses::AddressBook;
 use super::identity::Identities;
 use super::owners::Owners;
 use super::prices::Prices;
 use super::settings::Settings;
+use super::webhook::Following;
 use crate::alerts::Alerts;
 use crate::clock::Clock;
-use crate::ids::{CallId, LeaseId};
+use crate::ids::{CallId, DeliveryId, LeaseId};
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
+use crate::outside::Guard;
+use crate::random::Random;
 use crate::store::{CallState, OpenCall, Store, StoreError};
 use crate::upstream::{self, Account};
 
@@ -32,6 +37,12 @@ pub struct Given {
     pub accounts: Vec<Account>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Where webhooks may go.
+    pub guard: Guard,
+    /// Chance.
+    pub random: Random,
+    /// Told of each webhook that is put into the outbox.
+    pub outbox: watch::Sender<DeliveryId>,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
     /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
@@ -49,6 +60,11 @@ pub struct Shared {
     pub(super) prices: Arc<Prices>,
     pub(super) accounts: Accounts,
     pub(super) addresses: AddressBook,
+    pub(super) guard: Guard,
+    pub(super) random: Random,
+    /// Jobs whose webhooks are to be sent.
+    pub(super) following: Following,
+    pub(super) outbox: watch::Sender<DeliveryId>,
     pub(super) settings: Settings,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
@@ -62,7 +78,8 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, kind, first_lease } = given;
+        let Given { store, limits, alerts, accounts, clock, guard, random, outbox, kind, first_lease } =
+            given;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -78,6 +95,10 @@ impl Shared {
             limits,
             alerts,
             clock,
+            guard,
+            random,
+            following: Following::default(),
+            outbox,
             settings,
         };
         shared.restore_leases().await?;

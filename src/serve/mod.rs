@@ -25,6 +25,7 @@ use crate::billing::{self, Billing};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fal::webhook::SigningKey;
 use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
@@ -33,8 +34,10 @@ use crate::outside::{self, Guard};
 use crate::platform::Platform;
 use crate::random::Random;
 use crate::relay::{self, Shared};
+use crate::secret::Seed;
 use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
+use crate::webhooks::{self, Deliverer};
 use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
@@ -61,6 +64,7 @@ pub struct House {
     sandbox: Option<sandbox::Running>,
     alerting: Option<alerts::Sending>,
     billing: Arc<Billing>,
+    deliverer: Deliverer,
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
@@ -106,16 +110,30 @@ impl House {
         let guard = Guard::new(config.outside.clone());
         let (alerts, alerting) = alerts(in_sandbox, &guard, &clock)?;
         let billing = Arc::new(billing(&config, store.clone(), clock.clone())?);
+        let outbox = tokio::sync::watch::Sender::new(store.last_delivery().await?);
         let given = relay::Given {
             store: store.clone(),
             limits: Arc::new(MemoryLimits::new(clock.clone(), limits::Settings::default())),
             alerts,
             accounts,
             clock: clock.clone(),
+            guard: guard.clone(),
+            random: random.clone(),
+            outbox: outbox.clone(),
             kind,
             first_lease: first_lease(&random)?,
         };
         let shared = Shared::new(config.relay.clone(), &config.upstream, given).await?;
+        let delivering = webhooks::Given {
+            store: store.clone(),
+            guard,
+            key: signing_key(&random)?,
+            outbox: outbox.subscribe(),
+            counts: metrics.webhooks(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let deliverer = Deliverer::new(config.webhooks.clone(), delivering).map_err(ServeError::Webhooks)?;
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
@@ -153,6 +171,7 @@ impl House {
             sandbox,
             alerting,
             billing,
+            deliverer,
             log,
             clock,
         })
@@ -165,6 +184,7 @@ impl House {
         let watching = tokio::spawn(async move { shared.watch_keys().await });
         let following = self.workers.watch()?;
         let alerting = self.alerting.map(|alerting| tokio::spawn(alerting.run()));
+        let delivering = tokio::spawn(self.deliverer.run());
         let billing = self.billing.clone();
         let keeping = tokio::spawn(async move { billing.keep().await });
         let logging = tokio::spawn(self.log.clone().flush_often());
@@ -195,6 +215,7 @@ impl House {
         watching.abort();
         following.abort();
         keeping.abort();
+        delivering.abort();
         if let Some(alerting) = alerting {
             alerting.abort();
         }
@@ -269,6 +290,13 @@ pub fn billing(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) ->
     };
     let accounts = config.accounts.iter().map(account).collect();
     Ok(Billing::new(store, platform, accounts, config.billing.clone(), clock))
+}
+
+/// The key that signs deliveries.
+fn signing_key(random: &Random) -> Result<Arc<SigningKey>, ServeError> {
+    let mut seed = [0; 32];
+    random.fill(&mut seed)?;
+    SigningKey::from_seed(&Seed::new(seed)).map(Arc::new).ok_or(ServeError::NoKey)
 }
 
 /// Where this process's names of jobs in flight begin: far from where another's do.

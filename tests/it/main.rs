@@ -39,3 +39,4 @@ mod support;
 mod upstream_answers;
 mod upstream_failfast;
 mod upstream_h2;
+mod webhooks;

@@ -6,6 +6,7 @@ use http::Method;
 use url::form_urlencoded;
 
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
+use crate::fal::webhook;
 use crate::ids::RequestId;
 
 /// The longest path that is looked at: the longest endpoint and request id, with room for prefix, marker and suffix.
@@ -275,19 +276,28 @@ fn allow(method: &Method, allow: &'static str) -> Result<(), RouteError> {
     if method.as_str() == allow { Ok(()) } else { Err(RouteError::Method { allow }) }
 }
 
-/// The query without the tenant's `fal_jwt_token`, which is a credential; everything else byte for byte.
+/// The query without the tenant's `fal_jwt_token`, which is a credential, and without his `fal_webhook`, which the relay
+/// serves; everything else byte for byte.
 pub fn query_for_fal(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_credential) {
+    if !query.split('&').any(stays_here) {
         return Cow::Borrowed(query);
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_credential(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !stays_here(pair)).collect();
     Cow::Owned(kept.join("&"))
 }
 
-/// Whether a pair's name is the token's once it is decoded as fal would.
-fn is_credential(pair: &str) -> bool {
+/// Whether a pair's name is one of the relay's own once it is decoded as fal would.
+fn stays_here(pair: &str) -> bool {
     let name = pair.split('=').next().unwrap_or_default();
-    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| name == "fal_jwt_token")
+    form_urlencoded::parse(name.as_bytes())
+        .any(|(name, _)| name == "fal_jwt_token" || name == webhook::FAL_WEBHOOK)
+}
+
+/// The receivers that a submit's query names, decoded, one for each time that it names one.
+pub fn webhooks_of(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let named = query.split('&').filter(|pair| pair.contains('='));
+    let pairs = named.flat_map(|pair| form_urlencoded::parse(pair.as_bytes()));
+    pairs.filter(|(name, _)| name == webhook::FAL_WEBHOOK).map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@ mod ledger;
 mod meta;
 mod meters;
 mod open;
+mod query;
 mod reader;
 mod rows;
 mod session;
 mod usage;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]
