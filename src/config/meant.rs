@@ -25,6 +25,7 @@ impl Reader<'_> {
             https_listen: self.socket("server.https_listen"),
             admin_listen: self.socket("server.admin_listen"),
             public_url: self.optional_url("server.public_url", WEB),
+            proxy_path: self.route("server.proxy_path"),
             trusted_proxies: self.list("server.trusted_proxies", values::network),
             workers: NonZeroUsize::new(self.number("server.workers", 0..=1024)),
             max_connections: self.number("server.max_connections", 1..=MAX_COUNT),

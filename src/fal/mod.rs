@@ -9,6 +9,7 @@ mod rewrite;
 mod route;
 mod sse;
 mod tags;
+mod target;
 pub mod webhook;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
@@ -16,5 +17,8 @@ pub use headers::{AcceptEncoding, for_client, for_fal};
 pub use inflate::{Inflate, InflateError};
 pub use json::top_level_strings;
 pub use rewrite::{Addresses, Rewriter};
-pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal, webhooks_of};
+pub use route::{
+    Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal, through_a_router, webhooks_of,
+};
 pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};
+pub use target::{Target, TargetHosts, X_FAL_TARGET_URL, target_below};

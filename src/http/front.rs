@@ -12,15 +12,17 @@ use super::door;
 use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
+use super::proxy::{Named, Proxy};
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
+use crate::upstream;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -100,13 +102,21 @@ pub struct Front {
     relay: Relay,
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
+    proxy: Proxy,
     desk: Arc<Desk>,
 }
 
 impl Front {
     /// The service over a worker's relay.
-    pub fn new(relay: Relay, readiness: Arc<Readiness>, settings: Arc<Settings>, desk: Arc<Desk>) -> Self {
-        Self { relay, readiness, settings, desk }
+    pub fn new(
+        relay: Relay,
+        readiness: Arc<Readiness>,
+        settings: Arc<Settings>,
+        upstream: &upstream::Settings,
+        desk: Arc<Desk>,
+    ) -> Self {
+        let proxy = Proxy::new(&settings, upstream);
+        Self { relay, readiness, settings, proxy, desk }
     }
 
     /// Where this worker counts.
@@ -153,7 +163,7 @@ impl Front {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
         }
@@ -161,21 +171,37 @@ impl Front {
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
-        let call = fal::parse(site.role, &parts.method, parts.uri.path());
-        if let Err(error @ RouteError::Malformed(_)) = call {
-            return Err(refuse(error));
-        }
+        let named = match self.proxy.named(&mut parts, &site) {
+            Some(named) => {
+                notes.route = Route::Proxy;
+                named?
+            }
+            None => self.named(&parts, &site)?,
+        };
         let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
         let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
         let inbound = Inbound {
-            query: parts.uri.query().map(str::to_owned),
+            query: named.query,
             headers: parts.headers,
             body,
             base: site.base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
-        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+        self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
+    }
+
+    /// The call that a request's own address names.
+    fn named(&self, parts: &request::Parts, site: &Site) -> Result<Named, Refusal> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (role, path) = match site.role {
+            Role::Relay => fal::through_a_router(path, query).unwrap_or((Role::Relay, path)),
+            role => (role, path),
+        };
+        match fal::parse(role, &parts.method, path) {
+            Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
+            call => Ok(Named { call, query: query.map(str::to_owned) }),
+        }
     }
 
     /// What the holder of a key asks about himself.
