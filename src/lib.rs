@@ -6,7 +6,7 @@
 //! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
 //!    calls; what is counted. [`period`], [`rules`], [`pricing`]: budget periods; who may call what; what a call costs.
 //!    [`outside`]: the way to addresses that tenants name.
-//! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
+//! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`jwks`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
 //!    certificates, the only door to fal, the operator's questions to fal, and a twin of fal.
 //! 3. [`relay`], [`admin`], [`billing`], [`webhooks`]: the journey of a call; changes to keys; prices and fal's bill; deliveries.
 //! 4. [`http`]: the listeners' faces.
@@ -24,6 +24,7 @@ pub mod config;
 pub mod fal;
 pub mod http;
 pub mod ids;
+pub mod jwks;
 pub mod key;
 pub mod limits;
 pub mod metrics;

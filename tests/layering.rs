@@ -21,7 +21,7 @@ mod layering {
     const FLOORS: &[&[&str]] = &[
         &["clock", "ids", "money", "random", "secret"],
         &["key", "fal", "call_log", "metrics", "period", "rules", "pricing", "outside"],
-        &["store", "limits", "alerts", "tls", "upstream", "platform", "sandbox"],
+        &["store", "limits", "alerts", "tls", "jwks", "upstream", "platform", "sandbox"],
         &["relay", "admin", "billing", "webhooks"],
         &["http"],
         &["config", "telemetry"],

@@ -20,6 +20,7 @@ mod prices;
 mod rules;
 mod tenants;
 mod usage;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use prices::{
 pub use rules::RulesSpec;
 pub use tenants::{TenantCreate, TenantUpdate, TenantView};
 pub use usage::{UsageQuery, UsageReport, UsageRow};
+pub use webhooks::KeyTurn;
 
 /// The service.
 #[derive(Clone)]

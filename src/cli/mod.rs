@@ -19,6 +19,7 @@ mod serve;
 mod table;
 pub mod tenant;
 pub mod usage;
+pub mod webhook;
 mod welcome;
 
 use std::io::Write;
@@ -93,6 +94,9 @@ enum Verb {
     Import(import::Import),
     /// Lay fal's bill beside the ledger; needs an admin key of the fal account
     Reconcile(reconcile::ReconcileCommand),
+    /// Look after webhooks
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Bring the store up to date (serve does it too)
     Migrate,
     /// Ask a running relay whether it is ready; for container health checks
@@ -129,6 +133,7 @@ impl Cli {
             Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
             Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
+            Verb::Webhook(command) => webhook::run(&command, &place.office()?, &mut out).await,
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)

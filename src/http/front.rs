@@ -20,7 +20,9 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
-use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
+use crate::relay::{
+    Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared, callback_token,
+};
 use crate::store::CallKind;
 use crate::upstream;
 
@@ -168,6 +170,16 @@ impl Front {
             return reply;
         }
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
+        if site.role == fal::Role::Relay
+            && let Some(token) = callback_token(parts.uri.path())
+        {
+            notes.route = Route::Callback;
+            let token = token.to_owned();
+            return match parts.method {
+                Method::POST => self.relay.called_back(&token, self.inbound(parts, body, site.base)).await,
+                _ => Err(Refusal::Method { allow: "POST" }),
+            };
+        }
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
@@ -180,15 +192,19 @@ impl Front {
         };
         let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
         let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
-        let inbound = Inbound {
-            query: named.query,
+        let inbound = Inbound { query: named.query, ..self.inbound(parts, body, site.base) };
+        self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
+    }
+
+    fn inbound(&self, parts: request::Parts, body: Incoming, base: String) -> Inbound {
+        Inbound {
+            query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             body,
-            base: site.base,
+            base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
-        };
-        self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
+        }
     }
 
     /// The call that a request's own address names.
@@ -224,16 +240,22 @@ impl Front {
 
     /// The routes that need no key.
     async fn open_route(&self, parts: &request::Parts, notes: &mut Notes) -> Option<Result<Reply, Refusal>> {
-        let (route, (status, body)) = match parts.uri.path() {
-            "/health" => (Route::Health, (StatusCode::OK, json!({"status": "ok"}))),
-            "/ready" => (Route::Ready, self.readiness.check().await),
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        notes.route = match parts.uri.path() {
+            "/health" => Route::Health,
+            "/ready" => Route::Ready,
+            "/.well-known/jwks.json" => Route::Keys,
             _ => return None,
         };
-        notes.route = route;
-        match parts.method {
-            Method::GET | Method::HEAD => Some(Ok(refusal::json_answer(status, &body))),
-            _ => Some(Err(Refusal::Method { allow: "GET, HEAD" })),
+        if !is_read {
+            return Some(Err(Refusal::Method { allow: "GET, HEAD" }));
         }
+        let (status, body) = match notes.route {
+            Route::Keys => return Some(self.relay.public_keys()),
+            Route::Ready => self.readiness.check().await,
+            _ => (StatusCode::OK, json!({"status": "ok"})),
+        };
+        Some(Ok(refusal::json_answer(status, &body)))
     }
 
     async fn carry(

@@ -37,6 +37,8 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
         Refusal::WebhookTarget(_) => (StatusCode::BAD_REQUEST, "webhook_target"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
+        Refusal::Unverified => (StatusCode::UNAUTHORIZED, "webhook_not_verified"),
+        Refusal::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, "webhook_keys_unavailable"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         Refusal::AccountUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "account_unavailable"),
@@ -92,7 +94,7 @@ pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
             headers.insert(header::RETRY_AFTER, retry_after_seconds(limited.retry_after).into());
             tell_standing(headers, limited.standing);
         }
-        Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) => {
+        Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) | Refusal::NoKeys => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         _ => {}

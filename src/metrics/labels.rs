@@ -50,6 +50,10 @@ labels! {
         ModelPrices = "model_prices",
         /// A call by the proxy convention, refused before it was known which.
         Proxy = "proxy",
+        /// The keys by which receivers verify webhooks.
+        Keys = "jwks",
+        /// fal says that a job has ended.
+        Callback = "webhook_fal",
         /// Whether the process is up.
         Health = "health",
         /// Whether it wants traffic.

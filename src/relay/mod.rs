@@ -6,6 +6,7 @@
 mod accounts;
 mod addresses;
 mod admission;
+mod callback;
 mod caller;
 mod follow;
 mod holder;
@@ -17,6 +18,7 @@ mod prices;
 mod refusal;
 mod reply;
 mod run;
+mod secrets;
 mod settings;
 mod shared;
 mod storage;
@@ -31,6 +33,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
+pub use callback::callback_token;
 pub use caller::Caller;
 pub use holder::{HolderPage, Question};
 pub use identity::LastKey;
@@ -38,6 +41,7 @@ pub use notes::Notes;
 pub use prices::Pricing;
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody};
+pub use secrets::{CALLBACK_PATH, Callbacks, Secrets, SecretsError};
 pub use settings::Settings;
 pub use shared::{Given, Shared};
 

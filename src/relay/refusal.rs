@@ -91,6 +91,12 @@ pub enum Refusal {
     /// No request of this tenant has that id: one answer for those that never existed and those of others.
     #[error("No such request.")]
     UnknownRequest,
+    /// A webhook that is not fal's, not fresh, or not about this call.
+    #[error("This is no webhook that fal has signed for this address.")]
+    Unverified,
+    /// fal's keys are not known, so nothing that it signs can be believed.
+    #[error("The keys by which fal's webhooks are verified cannot be read at the moment; try again later.")]
+    NoKeys,
     /// No such path.
     #[error("There is nothing at this path. See the relay's documentation for its routes.")]
     UnknownRoute,
@@ -154,10 +160,12 @@ impl Refusal {
             | Self::PriceUnknown(_)
             | Self::WebhookTarget(_)
             | Self::UnknownRequest
+            | Self::Unverified
             | Self::UnknownRoute
             | Self::Method { .. } => Fault::Client,
             Self::AccountUnavailable | Self::Store(_) | Self::Limits(_) | Self::Internal(_) => Fault::Relay,
-            Self::Unreachable(_)
+            Self::NoKeys
+            | Self::Unreachable(_)
             | Self::Resting(_)
             | Self::NoAnswer(_)
             | Self::BadAnswer(_)

@@ -10,11 +10,14 @@ use super::addresses::AddressBook;
 use super::identity::Identities;
 use super::owners::Owners;
 use super::prices::Prices;
+use super::secrets::{Secrets, SecretsError};
 use super::settings::Settings;
 use super::webhook::Following;
 use crate::alerts::Alerts;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::fal::webhook::SigningKey;
 use crate::ids::{CallId, DeliveryId, LeaseId};
+use crate::jwks::FalKeys;
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
 use crate::outside::Guard;
@@ -45,6 +48,10 @@ pub struct Given {
     pub outbox: watch::Sender<DeliveryId>,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
+    /// What the relay signs with.
+    pub secrets: Secrets,
+    /// What fal signs with.
+    pub fal_keys: FalKeys,
     /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
     pub first_lease: i64,
 }
@@ -65,6 +72,8 @@ pub struct Shared {
     /// Jobs whose webhooks are to be sent.
     pub(super) following: Following,
     pub(super) outbox: watch::Sender<DeliveryId>,
+    pub(super) secrets: Secrets,
+    pub(super) fal_keys: FalKeys,
     pub(super) settings: Settings,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
@@ -78,8 +87,8 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, guard, random, outbox, kind, first_lease } =
-            given;
+        let Given { store, limits, alerts, accounts, clock, guard, random, outbox, kind, .. } = given;
+        let Given { secrets, fal_keys, first_lease, .. } = given;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -91,6 +100,8 @@ impl Shared {
             instance: store.instance().await?,
             next_lease: AtomicI64::new(first_lease),
             prices,
+            secrets,
+            fal_keys,
             store,
             limits,
             alerts,
@@ -125,6 +136,7 @@ impl Shared {
         let revision = Some(self.store.keys_revision().await?);
         if *keys != revision {
             self.identities.forget();
+            self.reload_secrets().await?;
             *keys = revision;
         }
         let revision = Some(self.store.prices_revision().await?);
@@ -133,6 +145,24 @@ impl Shared {
             *prices = revision;
         }
         Ok(())
+    }
+
+    async fn reload_secrets(&self) -> Result<(), StoreError> {
+        match self.secrets.reload(&*self.store, &*self.clock).await {
+            Ok(()) => Ok(()),
+            Err(SecretsError::Store(error)) => Err(error),
+            Err(error) => Err(StoreError::Backend(error.to_string())),
+        }
+    }
+
+    /// What the relay signs with.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The key that signs webhooks at this moment.
+    pub fn signing_key(&self, now: Timestamp) -> Option<Arc<SigningKey>> {
+        self.secrets.signing_key(now)
     }
 
     /// Whether the ledger answers.

@@ -10,7 +10,6 @@ use super::ledger::{Admitted, Row};
 use super::notes::Notes;
 use super::refusal::Refusal;
 use super::reply::{self, Reply};
-use super::webhook::with_call_back;
 use super::{Answer, Caller, Inbound, Relay, Target, tell_standing, with_query};
 use crate::fal::{AcceptEncoding, Addresses, Endpoint, tags, top_level_strings};
 use crate::ids::{AccountName, RequestId};
@@ -45,24 +44,25 @@ impl Relay {
         inbound: Inbound,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
-        let asked = self.asked_webhook(inbound.query.as_deref())?;
+        let webhook = self.asked_webhook(inbound.query.as_deref())?;
         self.check_host(Host::Queue)?;
         let account = self.shared.accounts.next()?;
         let tags = tags(&inbound.headers);
         let addresses = self.addresses(&inbound.base);
-        let (webhook, call_back) = asked.map(|asked| (asked.webhook, asked.call_back)).unzip();
         let has_webhook = webhook.is_some();
-        let path = with_query(format!("/{endpoint}"), inbound.query.as_deref());
         let to = Target {
             host: Host::Queue,
             method: Method::POST,
-            path_and_query: with_call_back(path, call_back.flatten()),
+            path_and_query: with_query(format!("/{endpoint}"), inbound.query.as_deref()),
             accept_encoding: AcceptEncoding::Identity,
         };
         let mut outgoing = self.outgoing(to, inbound);
         let wanted =
             Wanted { caller, account: &account.name, endpoint, kind: CallKind::Queue, tags, webhook };
         let Admittance { mut admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
+        if has_webhook {
+            outgoing.path_and_query = self.with_call_back(outgoing.path_and_query, admitted.row().id);
+        }
         self.mark(&mut outgoing, &mut admitted);
         let progress = outgoing.body.progress();
         match self.forward(account, outgoing, notes).await {

@@ -77,7 +77,7 @@ impl Relay {
     }
 
     /// Looks at one job, and closes its row when it has ended.
-    async fn follow_up(&self, call: OpenCall) {
+    pub(super) async fn follow_up(&self, call: OpenCall) {
         let look = match self.look(&call).await {
             Some(look) => look,
             None => return,

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use crate::admin::AdminError;
 use crate::config::ConfigError;
 use crate::ids::AccountName;
+use crate::jwks::KeysError;
 use crate::platform::PlatformError;
 use crate::random::NoRandomness;
+use crate::relay::SecretsError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -55,12 +57,15 @@ pub enum ServeError {
     /// What delivers webhooks cannot be made.
     #[error("webhooks cannot be delivered from here: {0}")]
     Webhooks(reqwest::Error),
-    /// The key that signs webhooks cannot be made.
-    #[error("the key that signs webhooks cannot be made")]
-    NoKey,
     /// fal's platform API cannot be called.
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    /// The relay's own secrets cannot be read or made.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// fal's keys cannot be asked for.
+    #[error(transparent)]
+    FalKeys(#[from] KeysError),
     /// No randomness.
     #[error(transparent)]
     Random(#[from] NoRandomness),

@@ -25,16 +25,15 @@ use crate::billing::{self, Billing};
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::fal::webhook::SigningKey;
 use crate::http::{Capacity, Desk, Readiness, admin_router};
+use crate::jwks::{self, FalKeys};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
 use crate::outside::{self, Guard};
 use crate::platform::Platform;
 use crate::random::Random;
-use crate::relay::{self, Shared};
-use crate::secret::Seed;
+use crate::relay::{self, Secrets, Shared};
 use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
 use crate::webhooks::{self, Deliverer};
@@ -121,13 +120,15 @@ impl House {
             random: random.clone(),
             outbox: outbox.clone(),
             kind,
+            secrets: Secrets::open(&*store, &*clock, &random).await?,
+            fal_keys: fal_keys(&config, clock.clone())?,
             first_lease: first_lease(&random)?,
         };
         let shared = Shared::new(config.relay.clone(), &config.upstream, given).await?;
         let delivering = webhooks::Given {
             store: store.clone(),
             guard,
-            key: signing_key(&random)?,
+            key: signing(shared.clone()),
             outbox: outbox.subscribe(),
             counts: metrics.webhooks(),
             clock: clock.clone(),
@@ -292,11 +293,21 @@ pub fn billing(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) ->
     Ok(Billing::new(store, platform, accounts, config.billing.clone(), clock))
 }
 
-/// The key that signs deliveries.
-fn signing_key(random: &Random) -> Result<Arc<SigningKey>, ServeError> {
-    let mut seed = [0; 32];
-    random.fill(&mut seed)?;
-    SigningKey::from_seed(&Seed::new(seed)).map(Arc::new).ok_or(ServeError::NoKey)
+/// The key that signs deliveries, of any moment.
+fn signing(shared: Arc<Shared>) -> webhooks::Signing {
+    Arc::new(move |now| shared.signing_key(now))
+}
+
+/// What verifies fal's webhooks.
+fn fal_keys(config: &Config, clock: Arc<dyn Clock>) -> Result<FalKeys, ServeError> {
+    let (url, loopback_only) = (config.upstream.jwks_url.clone(), config.upstream.loopback_only);
+    let trusted = match url.starts_with("https:") {
+        true => tls::client_config(config.upstream.ca_file.as_deref(), false).ok(),
+        false => None,
+    };
+    // On a machine without certificates the relay starts all the same: not every one is called back.
+    let tls = trusted.map_or_else(tls::trusting_nobody, Ok)?;
+    Ok(FalKeys::new(&jwks::Settings { url, loopback_only }, tls, clock)?)
 }
 
 /// Where this process's names of jobs in flight begin: far from where another's do.

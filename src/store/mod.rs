@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AuditId, CallId, DeliveryId, GroupId, KeyId, OperatorId, RequestId, TenantId};
 use crate::key::KeyDigest;
 use crate::period::Period;
+use crate::secret::Seed;
 
 pub use records::*;
 pub use sqlite::{SqliteStore, Statistics};
@@ -30,6 +31,18 @@ pub trait Store: Directory + Ledger + Books + Webhooks {
     fn ping(&self) -> Verb<'_, ()>;
     /// Tells this relay's calls from another's on the same fal account; drawn when the store was made.
     fn instance(&self) -> Verb<'_, Arc<str>>;
+    /// The secrets of this name that have not ended before `at`, the newest first. When there is none, `fresh` becomes one,
+    /// in use from `at`: of several processes that ask at once, one draws it for all.
+    fn secrets(&self, name: &'static str, fresh: Seed, at: Timestamp) -> Verb<'_, Vec<StoredSecret>>;
+    /// Makes a secret that is in use from `begins_at`; those before it end at `ends_at` unless they end sooner.
+    fn replace_secret(
+        &self,
+        name: &'static str,
+        fresh: Seed,
+        begins_at: Timestamp,
+        ends_at: Timestamp,
+        author: Author,
+    ) -> Verb<'_, ()>;
 }
 
 /// Tenants, groups, keys, operators and budgets. Each change is written to the audit log in its own transaction; one that
@@ -217,8 +230,6 @@ pub trait Webhooks: Send + Sync + 'static {
     fn followed_calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<FollowedCall>>;
     /// One of them.
     fn followed_call(&self, id: CallId) -> Verb<'_, Option<FollowedCall>>;
-    /// The call whose webhook has this token, unless it is in the outbox already.
-    fn call_by_token(&self, token: TokenDigest) -> Verb<'_, Option<CallId>>;
     /// The job has ended: closes its row unless it is closed, and puts its webhook into the outbox unless it is there, both or
     /// neither. Without a settlement only a closed row's webhook is taken.
     fn finish(&self, id: CallId, settlement: Option<Settlement>, delivery: NewDelivery)

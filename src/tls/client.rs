@@ -9,6 +9,13 @@ use rustls_platform_verifier::Verifier;
 use super::certificates::{certificates, read};
 use super::{TlsError, provider};
 
+/// A client that trusts nobody: for addresses that are not https, on a machine without certificates too.
+pub fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(TlsError::Setup)?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
 /// A client that trusts what the system trusts, and the certificates in `extra_ca`; it offers HTTP/2 when `http2` is set,
 /// and HTTP/1.1. Fails when nothing at all is trusted, as on a machine without CA certificates.
 pub fn client_config(extra_ca: Option<&Path>, http2: bool) -> Result<ClientConfig, TlsError> {

@@ -17,7 +17,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::ResolvesServerCert;
 
 pub use certificates::Certificates;
-pub use client::client_config;
+pub use client::{client_config, trusting_nobody};
 pub use error::TlsError;
 pub use local_ca::LocalCa;
 pub use settings::{CertificateFiles, Settings};

@@ -7,9 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::ladder::{Ladder, retry_after};
 use super::places::Returned;
-use super::{STORE_PAUSE, Settings};
+use super::{STORE_PAUSE, Settings, Signing};
 use crate::clock::Clock;
-use crate::fal::webhook::SigningKey;
 use crate::metrics::WebhookCounts;
 use crate::outside::{Client, Guard, Pace, refusal};
 use crate::random::Random;
@@ -42,7 +41,7 @@ pub(super) struct Courier {
     pub(super) store: Arc<dyn Store>,
     pub(super) guard: Guard,
     pub(super) client: Client,
-    pub(super) key: Arc<SigningKey>,
+    pub(super) key: Signing,
     pub(super) ladder: Ladder,
     pub(super) counts: Arc<WebhookCounts>,
     pub(super) clock: Arc<dyn Clock>,
@@ -93,7 +92,7 @@ impl Courier {
             Err(refused) => return Answer::none(format!("the address {refused}")),
         };
         let Some(headers) = self.headers(message) else {
-            return Answer::none("its ids cannot stand in headers");
+            return Answer::none("it cannot be signed");
         };
         let sent = self.client.post(&target).headers(headers).body(message.body.clone()).send().await;
         match sent {
@@ -105,7 +104,8 @@ impl Courier {
     /// fal's four, signed by the relay, and the delivery's id.
     fn headers(&self, message: &Message) -> Option<HeaderMap> {
         let (request_id, tenant) = (message.request_id.as_str(), message.tenant_id.to_string());
-        let mut headers = self.key.headers(request_id, &tenant, self.clock.now(), &message.body)?;
+        let now = self.clock.now();
+        let mut headers = (self.key)(now)?.headers(request_id, &tenant, now, &message.body)?;
         let name = HeaderValue::from_str(&message.name).ok()?;
         headers.insert(X_RELAY_DELIVERY_ID, name.clone());
         headers.insert(WEBHOOK_ID, name);

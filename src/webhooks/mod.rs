@@ -21,7 +21,7 @@ use courier::Courier;
 use ladder::Ladder;
 use places::{Places, Returned};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::fal::webhook::SigningKey;
 use crate::ids::DeliveryId;
 use crate::metrics::WebhookCounts;
@@ -42,6 +42,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// Deliveries that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 500;
 
+/// The key that signs at a moment; keys take turns.
+pub type Signing = Arc<dyn Fn(Timestamp) -> Option<Arc<SigningKey>> + Send + Sync>;
+
 /// What the deliverer is given and does not make itself.
 pub struct Given {
     /// The outbox.
@@ -49,7 +52,7 @@ pub struct Given {
     /// Where receivers may stand.
     pub guard: Guard,
     /// The key that signs.
-    pub key: Arc<SigningKey>,
+    pub key: Signing,
     /// Told of each delivery that is put into the outbox.
     pub outbox: watch::Receiver<DeliveryId>,
     /// Where it counts.
@@ -169,7 +172,7 @@ impl Keeper {
     async fn forget(&self) {
         let Courier { store, clock, .. } = &*self.courier;
         loop {
-            let before = crate::clock::Timestamp::from_micros(
+            let before = Timestamp::from_micros(
                 clock
                     .now()
                     .as_micros()

@@ -4,6 +4,7 @@
 mod admin_api;
 mod bills;
 mod bills_journey;
+mod callbacks;
 mod clients;
 mod corpus;
 mod crowd;

@@ -65,7 +65,6 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("pricing::TWO_K", "an estimate"),
     ("relay::CANCELLED", "a status"),
     ("relay::DAY_SECONDS", "a day"),
-    ("relay::TOKEN_BYTES", "a word's form"),
     ("relay::USAGE_DAYS", "what a question means that names no days"),
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),
     ("rules::MAPPED_BITS", "an address's form"),

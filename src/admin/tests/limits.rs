@@ -3,7 +3,8 @@
 use super::*;
 use crate::ids::{AccountName, LeaseId};
 use crate::money::{Multiplier, Usd};
-use crate::store::{CallKind, NewCall, NewPriceList, Settlement, Terms};
+use crate::secret::Seed;
+use crate::store::{CallKind, NewCall, NewPriceList, Settlement, Terms, WEBHOOK_KEY};
 
 impl Office {
     /// A call of the first key.
@@ -124,4 +125,22 @@ async fn invariant_7_an_import_has_a_greatest_size() {
         (problem.line, problem.reason.as_str()),
         (10_001, "begins after 10000 others; import the file in parts")
     );
+}
+
+#[tokio::test]
+async fn invariant_7_a_new_key_is_listed_for_a_day_before_it_signs() {
+    let office = Office::new();
+    let (now, store) = (office.admin.now(), office.admin.store.clone());
+    store.secrets(WEBHOOK_KEY, Seed::new([1; 32]), now).await.unwrap();
+    let turn = office.owner.rotate_webhook_key(false).await.unwrap();
+    let (tomorrow, after) = (now.plus(DAY), now.plus(2 * DAY));
+    assert_eq!((turn.signs_from, turn.others_end_at), (tomorrow.to_string(), after.to_string()));
+    let keys = store.secrets(WEBHOOK_KEY, Seed::new([0; 32]), now).await.unwrap();
+    let times: Vec<_> = keys.iter().map(|key| (key.begins_at, key.ends_at)).collect();
+    assert_eq!(times, [(tomorrow, None), (now, Some(after))]);
+    // A stolen one: nobody believes it any more.
+    office.owner.rotate_webhook_key(true).await.unwrap();
+    assert_eq!(store.secrets(WEBHOOK_KEY, Seed::new([0; 32]), now).await.unwrap().len(), 1);
+    let reader = office.admin.by("rita", Role::Manage);
+    assert!(matches!(reader.rotate_webhook_key(true).await, Err(AdminError::Forbidden { .. })));
 }

@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use http::{HeaderMap, HeaderValue};
 
-use super::{PublicKey, REQUEST_ID, SIGNATURE, Stamp, TIMESTAMP, USER_ID};
+use super::{BodyDigest, PublicKey, REQUEST_ID, SIGNATURE, Stamp, TIMESTAMP, USER_ID};
 use crate::clock::Timestamp;
 use crate::secret::Seed;
 
@@ -31,7 +31,7 @@ impl SigningKey {
     }
 
     /// Signs.
-    pub fn sign(&self, stamp: &Stamp<'_>, body: &[u8]) -> Signature {
+    pub fn sign(&self, stamp: &Stamp<'_>, body: &BodyDigest) -> Signature {
         Signature(hex::encode(self.pair.sign(stamp.message(body).as_bytes())))
     }
 
@@ -39,7 +39,7 @@ impl SigningKey {
     pub fn headers(&self, request_id: &str, user_id: &str, now: Timestamp, body: &[u8]) -> Option<HeaderMap> {
         let timestamp = now.as_seconds().to_string();
         let stamp = Stamp { request_id, user_id, timestamp: &timestamp };
-        let Signature(signature) = self.sign(&stamp, body);
+        let Signature(signature) = self.sign(&stamp, &BodyDigest::of(body));
         let values = [
             (REQUEST_ID, request_id),
             (USER_ID, user_id),

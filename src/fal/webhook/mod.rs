@@ -11,7 +11,7 @@ use http::HeaderName;
 pub use envelope::{envelope, envelope_without, not_json};
 pub use key::{Signature, SigningKey};
 pub use keys::{BadKeys, PublicKey, PublicKeys};
-pub use verify::{Unverified, Verified, verify};
+pub use verify::{Claim, Unverified, verify};
 
 /// The queue's id of the request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-fal-webhook-request-id");
@@ -38,9 +38,21 @@ pub struct Stamp<'a> {
 
 impl Stamp<'_> {
     /// The text that is signed: the three values and the body's digest, a line each (protocol 6.3).
-    pub fn message(&self, body: &[u8]) -> String {
-        let body = hex::encode(digest(&SHA256, body));
-        [self.request_id, self.user_id, self.timestamp, &body].join("\n")
+    pub fn message(&self, body: &BodyDigest) -> String {
+        [self.request_id, self.user_id, self.timestamp, &hex::encode(body.0)].join("\n")
+    }
+}
+
+/// The SHA-256 of a webhook's body: all that signatures need of it, so that a long one need not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyDigest(pub [u8; 32]);
+
+impl BodyDigest {
+    /// The digest of a body.
+    pub fn of(body: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, body).as_ref());
+        Self(bytes)
     }
 }
 

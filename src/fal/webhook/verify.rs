@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::{PublicKeys, REQUEST_ID, SIGNATURE, Stamp, TIMESTAMP, USER_ID};
+use super::{BodyDigest, PublicKeys, REQUEST_ID, SIGNATURE, Stamp, TIMESTAMP, USER_ID};
 use crate::clock::Timestamp;
 use crate::ids::RequestId;
 
@@ -14,13 +14,6 @@ const HEADER_MAX_BYTES: usize = 256;
 
 /// An ED25519 signature.
 type Bytes = [u8; 64];
-
-/// The webhook comes from one who has a key of the list, and is fresh.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// The request that it is about.
-    pub request_id: RequestId,
-}
 
 /// Why a webhook is not believed. The sender is told none of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,33 +29,29 @@ pub enum Unverified {
     Signature,
 }
 
-/// Judges a webhook by its headers and the raw bytes of its body.
+/// Judges a webhook by its headers and the raw bytes of its body; tells the request that it is about.
 pub fn verify(
     headers: &HeaderMap,
     body: &[u8],
     keys: &PublicKeys,
     now: Timestamp,
-) -> Result<Verified, Unverified> {
-    let signed = Signed::read(headers)?;
-    let apart = signed.at.checked_sub(now.as_seconds()).map_or(u64::MAX, i64::unsigned_abs);
-    if apart > TOLERANCE_SECONDS {
-        return Err(Unverified::Stale);
-    }
-    match keys.verify(signed.stamp.message(body).as_bytes(), &signed.signature) {
-        true => Ok(Verified { request_id: signed.request_id }),
-        false => Err(Unverified::Signature),
-    }
+) -> Result<RequestId, Unverified> {
+    let claim = Claim::read(headers, now)?;
+    claim.check(keys, &BodyDigest::of(body))?;
+    Ok(claim.request_id)
 }
 
-struct Signed<'a> {
+/// What the headers of a webhook say: sound and fresh, but said by whom is not known yet.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
     stamp: Stamp<'a>,
     request_id: RequestId,
-    at: i64,
     signature: Bytes,
 }
 
-impl<'a> Signed<'a> {
-    fn read(headers: &'a HeaderMap) -> Result<Self, Unverified> {
+impl<'a> Claim<'a> {
+    /// Reads the four headers.
+    pub fn read(headers: &'a HeaderMap, now: Timestamp) -> Result<Self, Unverified> {
         let stamp = Stamp {
             request_id: only(headers, REQUEST_ID)?,
             user_id: only(headers, USER_ID)?,
@@ -71,12 +60,25 @@ impl<'a> Signed<'a> {
         let signature = only(headers, SIGNATURE)?;
         let mut bytes = [0; 64];
         hex::decode_to_slice(signature, &mut bytes).map_err(|_| Unverified::Header(SIGNATURE))?;
-        Ok(Self {
-            request_id: RequestId::parse(stamp.request_id).map_err(|_| Unverified::Header(REQUEST_ID))?,
-            at: seconds(stamp.timestamp).ok_or(Unverified::Header(TIMESTAMP))?,
-            stamp,
-            signature: bytes,
-        })
+        let request_id = RequestId::parse(stamp.request_id).map_err(|_| Unverified::Header(REQUEST_ID))?;
+        let at = seconds(stamp.timestamp).ok_or(Unverified::Header(TIMESTAMP))?;
+        match at.checked_sub(now.as_seconds()).map_or(u64::MAX, i64::unsigned_abs) {
+            0..=TOLERANCE_SECONDS => Ok(Self { stamp, request_id, signature: bytes }),
+            _ => Err(Unverified::Stale),
+        }
+    }
+
+    /// The request that it is about.
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// Whether one of the keys signed this with a body of this digest.
+    pub fn check(&self, keys: &PublicKeys, body: &BodyDigest) -> Result<(), Unverified> {
+        match keys.verify(self.stamp.message(body).as_bytes(), &self.signature) {
+            true => Ok(()),
+            false => Err(Unverified::Signature),
+        }
     }
 }
 

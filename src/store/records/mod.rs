@@ -3,9 +3,11 @@
 mod books;
 mod directory;
 mod ledger;
+mod secrets;
 mod webhooks;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
+pub use secrets::*;
 pub use webhooks::*;

@@ -21,13 +21,7 @@ pub struct NewWebhook {
     pub host: Arc<str>,
     /// The delivery's id as the receiver sees it.
     pub name: Arc<str>,
-    /// The word by which fal calls back.
-    pub token: TokenDigest,
 }
-
-/// SHA-256 of the word by which fal calls back about one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenDigest(pub [u8; 32]);
 
 /// A job whose webhook is not in the outbox yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

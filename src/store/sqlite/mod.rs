@@ -15,6 +15,7 @@ mod open;
 mod query;
 mod reader;
 mod rows;
+mod secrets;
 mod session;
 mod usage;
 mod webhooks;
@@ -28,9 +29,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Timestamp;
 use crate::metrics::StoreCounts;
+use crate::secret::Seed;
 
-use super::{Settings, Store, StoreError, Verb};
+use super::{Author, Settings, Store, StoreError, StoredSecret, Verb};
 use session::Session;
 
 /// Verbs that may wait for the writer before those who bring more must wait themselves. Twice the usual batch, so
@@ -143,6 +146,21 @@ impl Store for SqliteStore {
 
     fn instance(&self) -> Verb<'_, Arc<str>> {
         self.read(meta::instance)
+    }
+
+    fn secrets(&self, name: &'static str, fresh: Seed, at: Timestamp) -> Verb<'_, Vec<StoredSecret>> {
+        self.write(move |session| secrets::of_name(session, name, &fresh, at))
+    }
+
+    fn replace_secret(
+        &self,
+        name: &'static str,
+        fresh: Seed,
+        begins_at: Timestamp,
+        ends_at: Timestamp,
+        author: Author,
+    ) -> Verb<'_, ()> {
+        self.write(move |session| secrets::replace(session, name, &fresh, (begins_at, ends_at), &author))
     }
 }
 

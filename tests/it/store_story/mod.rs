@@ -7,6 +7,7 @@ mod ledger;
 mod model;
 mod money;
 mod prices;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ async fn story(backend: &dyn Backend) {
     books::invariant_7_of_what_was_billed_lately_so_many_calls_are_read(&*store).await;
     prices::a_price_list_has_versions(&*store).await;
     prices::own_prices_come_and_go(&*store).await;
+    secrets::secrets_are_drawn_once_and_replaced(&*store).await;
     store.ping().await.unwrap();
 
     let before = everything(&*store).await;
@@ -72,6 +74,7 @@ async fn everything(store: &dyn Store) -> impl PartialEq + std::fmt::Debug + use
         store.prices().await.unwrap(),
         store.price_changes(0, 1000).await.unwrap(),
         store.instance().await.unwrap(),
+        secrets::kept(store, at(50)).await,
     )
 }
 

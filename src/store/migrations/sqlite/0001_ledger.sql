@@ -255,12 +255,10 @@ CREATE TABLE webhooks (
     target    TEXT NOT NULL,
     host      TEXT NOT NULL,            -- the target's origin: deliveries share its places
     name      TEXT NOT NULL,            -- the delivery's id as its receiver sees it, the same at each try
-    token     BLOB NOT NULL CHECK (length(token) = 32),   -- digest of the word in the address that fal calls
     open      INTEGER DEFAULT 1 CHECK (open = 1)
 ) STRICT;
 
 CREATE INDEX webhooks_open ON webhooks (call_id) WHERE open = 1;
-CREATE UNIQUE INDEX webhooks_by_token ON webhooks (token) WHERE open = 1;
 
 -- The outbox. The number grows in the order in which jobs ended, so that a listener reads on from the last one it saw.
 CREATE TABLE deliveries (
@@ -317,6 +315,16 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_by_object ON audit (object);
 
+-- Webhooks: secrets that this installation made for itself, which all its processes share. A new one of a name may be
+-- published before it is used, and an old one for a while after.
+CREATE TABLE secrets (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    name      TEXT NOT NULL,
+    value     BLOB NOT NULL CHECK (length(value) = 32),
+    begins_at INTEGER NOT NULL,    -- from when it is used
+    ends_at   INTEGER              -- from when it means nothing any more
+) STRICT;
+
 CREATE TABLE counters (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -340,6 +348,7 @@ CREATE TRIGGER operators_gone AFTER DELETE ON operators BEGIN UPDATE counters SE
 CREATE TRIGGER budgets_made AFTER INSERT ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER budgets_changed AFTER UPDATE ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER budgets_gone AFTER DELETE ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
+CREATE TRIGGER secrets_made AFTER INSERT ON secrets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER prices_synced AFTER INSERT ON price_versions BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;
 CREATE TRIGGER price_overrides_made AFTER INSERT ON price_overrides BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;
 CREATE TRIGGER price_overrides_changed AFTER UPDATE ON price_overrides BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{CallId, DeliveryId, TenantId};
 use crate::store::{
     Attempt, AttemptRecord, Author, DeliveryFilter, DeliveryRecord, DueDelivery, DueQuery, Finished,
-    FollowedCall, Message, NewDelivery, Next, Outbox, Redelivery, Settlement, TokenDigest, Verb, Webhooks,
+    FollowedCall, Message, NewDelivery, Next, Outbox, Redelivery, Settlement, Verb, Webhooks,
 };
 
 use super::SqliteStore;
@@ -22,10 +22,6 @@ impl Webhooks for SqliteStore {
 
     fn followed_call(&self, id: CallId) -> Verb<'_, Option<FollowedCall>> {
         self.read(move |session| outbox::followed_call(session, id))
-    }
-
-    fn call_by_token(&self, token: TokenDigest) -> Verb<'_, Option<CallId>> {
-        self.read(move |session| outbox::call_by_token(session, token))
     }
 
     fn finish(

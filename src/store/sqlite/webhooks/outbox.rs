@@ -8,7 +8,7 @@ use crate::store::sqlite::calls::{self, select_open_calls};
 use crate::store::sqlite::ledger::settle;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::session::Session;
-use crate::store::{Finished, FollowedCall, NewDelivery, NewWebhook, Settlement, StoreError, TokenDigest};
+use crate::store::{Finished, FollowedCall, NewDelivery, NewWebhook, Settlement, StoreError};
 
 /// Writes a webhook down beside its call.
 pub(in crate::store::sqlite) fn begin(
@@ -18,8 +18,8 @@ pub(in crate::store::sqlite) fn begin(
     webhook: &NewWebhook,
 ) -> Result<(), StoreError> {
     session.execute(
-        "INSERT INTO webhooks (call_id, tenant_id, target, host, name, token) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (id, tenant, &webhook.target, &webhook.host, &webhook.name, webhook.token.0),
+        "INSERT INTO webhooks (call_id, tenant_id, target, host, name) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (id, tenant, &webhook.target, &webhook.host, &webhook.name),
     )?;
     Ok(())
 }
@@ -58,11 +58,6 @@ fn followed(row: &Row<'_>) -> Result<FollowedCall, StoreError> {
     let call = calls::open_call(row)?;
     let status = calls::named(call.id, || calls::closed_with(row))?;
     Ok(FollowedCall { call, status })
-}
-
-pub(super) fn call_by_token(session: &Session<'_>, token: TokenDigest) -> Result<Option<CallId>, StoreError> {
-    let sql = "SELECT call_id FROM webhooks WHERE open = 1 AND token = ?1";
-    Ok(session.first(sql, (token.0,), |row| row.get(0))?)
 }
 
 pub(super) fn finish(
