@@ -1,6 +1,7 @@
 //! Webhooks of tenants, from a submit to their receivers: real relay, scripted fal, scripted receivers.
 
 mod delivery;
+mod drill;
 mod ends;
 mod store;
 mod submit;
