@@ -2,9 +2,10 @@
 //! repeats a value that may hold a password.
 
 use super::reader::MAX_WAIT;
+use crate::http::AllowOrigin;
 use crate::money::UnitPrice;
 use crate::pricing::Price;
-use crate::rules::Glob;
+use crate::rules::{Glob, Origin};
 use ipnet::IpNet;
 use std::time::Duration;
 use url::{Host, Url};
@@ -133,6 +134,16 @@ pub(super) fn route(text: &str) -> Result<Option<String>, String> {
             _ => Ok(Some(text.to_owned())),
         },
         _ => Err("must be a path such as \"/api/fal/proxy\", of letters, digits, `-`, `.` and `_` between single `/`".into()),
+    }
+}
+
+/// A browser's origin, or `*` for all of them.
+pub(super) fn allow_origin(text: &str) -> Result<AllowOrigin, String> {
+    match text {
+        "*" => Ok(AllowOrigin::Any),
+        _ => {
+            Origin::parse(text).map(AllowOrigin::Page).map_err(|error| format!("holds {error}; \"*\" is all"))
+        }
     }
 }
 

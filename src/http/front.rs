@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::cors::{self, Page};
 use super::door;
 use super::gate::Violation;
 use super::holder;
@@ -21,8 +22,10 @@ use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Role, RouteError};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
-    Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared, callback_token,
+    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared,
+    callback_token,
 };
+use crate::secret::Secret;
 use crate::store::CallKind;
 use crate::upstream;
 
@@ -136,6 +139,7 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Recorded> {
         let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
+        let page = Page::of(request.headers());
         let reply = match door::check(&request, &self.settings) {
             Ok(()) => match self.route(request, peer, &mut record.notes).await {
                 Ok(reply) => reply,
@@ -150,12 +154,38 @@ impl Front {
             }
         };
         let (mut parts, body) = reply.into_parts();
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
+        self.tell_page(&mut parts.headers, page, record.notes.page_is_listed);
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
+    }
+
+    /// Lets the page that asks read the answer, if it may. While the caller is not known, it is an error of the relay's
+    /// own, which is no secret: a page may read why it got nowhere.
+    fn tell_page(&self, headers: &mut HeaderMap, page: Option<Page>, is_listed: Option<bool>) {
+        let allowed = &self.settings.allow_origins;
+        let listed_anywhere = self.relay.lists_origins();
+        if allowed.is_empty() && !listed_anywhere {
+            return;
+        }
+        cors::vary(headers);
+        if let Some(page) = page
+            && (page.is_allowed(allowed) || is_listed.unwrap_or(listed_anywhere))
+        {
+            cors::allow(headers, page);
+        }
+    }
+
+    /// Answers a browser that asks whether a page may send a request. No key is needed, and nothing is done.
+    fn preflight(&self, headers: &HeaderMap) -> Result<Reply, Refusal> {
+        let allowed = |page: Page| page.is_allowed(&self.settings.allow_origins);
+        match self.relay.lists_origins() || Page::of(headers).is_some_and(allowed) {
+            true => Ok(cors::preflight(headers)),
+            false => Err(Refusal::OriginNotAllowed),
+        }
     }
 
     /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
@@ -165,6 +195,10 @@ impl Front {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
+        if cors::is_preflight(&request) {
+            notes.route = Route::Preflight;
+            return self.preflight(request.headers());
+        }
         let (mut parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
@@ -176,12 +210,18 @@ impl Front {
             notes.route = Route::Callback;
             let token = token.to_owned();
             return match parts.method {
-                Method::POST => self.relay.called_back(&token, self.inbound(parts, body, site.base)).await,
+                Method::POST => {
+                    let inbound = self.inbound(parts, body, site.base, None, None);
+                    self.relay.called_back(&token, inbound).await
+                }
                 _ => Err(Refusal::Method { allow: "POST" }),
             };
         }
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
+        }
+        if holder::is_tokens(site.role, parts.uri.path()) {
+            return self.make_token(parts, body, site.base, peer, notes).await;
         }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
@@ -190,15 +230,23 @@ impl Front {
             }
             None => self.named(&parts, &site)?,
         };
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
-        let inbound = Inbound { query: named.query, ..self.inbound(parts, body, site.base) };
+        let caller = self.caller(&parts.headers, named.token.as_ref(), peer, notes).await?;
+        let inbound = self.inbound(parts, body, site.base, named.query, named.token);
         self.carry(caller, named.call.map_err(refuse)?, inbound, notes).await
     }
 
-    fn inbound(&self, parts: request::Parts, body: Incoming, base: String) -> Inbound {
+    /// The request as the relay takes it.
+    fn inbound(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        base: String,
+        query: Option<String>,
+        token: Option<Secret>,
+    ) -> Inbound {
         Inbound {
-            query: parts.uri.query().map(str::to_owned),
+            query,
+            token,
             headers: parts.headers,
             body,
             base,
@@ -216,8 +264,20 @@ impl Front {
         };
         match fal::parse(role, &parts.method, path) {
             Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
-            call => Ok(Named { call, query: query.map(str::to_owned) }),
+            call => Ok(Named::new(call, query)),
         }
+    }
+
+    /// Who calls, by whatever he shows.
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        token: Option<&Secret>,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Caller, Refusal> {
+        let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
+        self.relay.identify(Credentials { headers, token, address }, &peer.last_key, notes).await
     }
 
     /// What the holder of a key asks about himself.
@@ -230,12 +290,33 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = holder::route(page);
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
+        let caller = self.caller(&parts.headers, None, peer, notes).await?;
         holder::check_method(&parts.method)?;
+        caller.require_key()?;
         self.relay.pace(&caller).await?;
         let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
         self.relay.holder(&caller, page, question).await
+    }
+
+    /// A key makes a client token, in the relay's own form.
+    async fn make_token(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        base: String,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = Route::Token;
+        let method = parts.method.clone();
+        let inbound = self.inbound(parts, body, base, None, None);
+        let caller = self.caller(&inbound.headers, None, peer, notes).await?;
+        match method {
+            Method::POST => {}
+            _ => return Err(Refusal::Method { allow: "POST" }),
+        }
+        self.relay.pace(&caller).await?;
+        self.relay.make_token(&caller, inbound).await
     }
 
     /// The routes that need no key.
@@ -286,6 +367,7 @@ impl Front {
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
             Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+            Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
         }
     }
 }
@@ -309,5 +391,6 @@ fn route(call: &Call) -> Route {
         Call::Run { .. } => Route::Run,
         Call::Stream { .. } => Route::Stream,
         Call::Storage(_) => Route::Storage,
+        Call::Token(_) => Route::Token,
     }
 }

@@ -40,6 +40,10 @@ labels! {
         Stream = "stream",
         /// A step of an upload.
         Storage = "storage",
+        /// A new client token.
+        Token = "token",
+        /// What a page's browser asks before the page's own request.
+        Preflight = "preflight",
         /// What a key may do, and what it has left.
         Account = "account",
         /// What a key has spent.

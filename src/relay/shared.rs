@@ -1,7 +1,7 @@
 //! What all workers of a process share: keys, owners, prices, limits, the ledger, the accounts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tokio::sync::watch;
 
@@ -62,13 +62,13 @@ pub struct Shared {
     pub(super) limits: Arc<dyn Limits>,
     pub(super) alerts: Alerts,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Random,
     pub(super) identities: Identities,
     pub(super) owners: Owners,
     pub(super) prices: Arc<Prices>,
     pub(super) accounts: Accounts,
     pub(super) addresses: AddressBook,
     pub(super) guard: Guard,
-    pub(super) random: Random,
     /// Jobs whose webhooks are to be sent.
     pub(super) following: Following,
     pub(super) outbox: watch::Sender<DeliveryId>,
@@ -77,6 +77,8 @@ pub struct Shared {
     pub(super) settings: Settings,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
+    /// Whether any key or client token lists browser origins.
+    lists_origins: AtomicBool,
     next_lease: AtomicI64,
 }
 
@@ -98,6 +100,7 @@ impl Shared {
             accounts: Accounts::new(accounts),
             addresses: AddressBook::new(upstream),
             instance: store.instance().await?,
+            lists_origins: AtomicBool::new(store.lists_origins().await?),
             next_lease: AtomicI64::new(first_lease),
             prices,
             secrets,
@@ -137,6 +140,7 @@ impl Shared {
         if *keys != revision {
             self.identities.forget();
             self.reload_secrets().await?;
+            self.lists_origins.store(self.store.lists_origins().await?, Ordering::Relaxed);
             *keys = revision;
         }
         let revision = Some(self.store.prices_revision().await?);
@@ -163,6 +167,16 @@ impl Shared {
     /// The key that signs webhooks at this moment.
     pub fn signing_key(&self, now: Timestamp) -> Option<Arc<SigningKey>> {
         self.secrets.signing_key(now)
+    }
+
+    /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.
+    pub(super) fn lists_origins(&self) -> bool {
+        self.lists_origins.load(Ordering::Relaxed)
+    }
+
+    /// A client token that lists origins was just made here.
+    pub(super) fn origins_are_listed(&self) {
+        self.lists_origins.store(true, Ordering::Relaxed);
     }
 
     /// Whether the ledger answers.

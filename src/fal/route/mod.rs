@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
 use crate::fal::webhook;
 use crate::ids::RequestId;
+use crate::secret::Secret;
 
 /// The longest path that is looked at: the longest endpoint and request id, with room for prefix, marker and suffix.
 const MAX_PATH_LEN: usize = 1024;
@@ -58,6 +59,8 @@ pub enum Call {
     },
     /// Prepare an upload.
     Storage(Storage),
+    /// Make a token for a browser.
+    Token(TokenForm),
 }
 
 impl Call {
@@ -66,7 +69,20 @@ impl Call {
     pub fn may_be_billed(&self) -> bool {
         match self {
             Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } => true,
-            Self::Follow { .. } | Self::Storage(_) => false,
+            Self::Follow { .. } | Self::Storage(_) | Self::Token(_) => false,
+        }
+    }
+
+    /// Whether its address may hold the token that opens it, as `fal_jwt_token` (protocol 1.1): of a browser's streams
+    /// and sockets only, which cannot set a header.
+    pub fn takes_token_in_query(&self) -> bool {
+        match self {
+            Self::Stream { .. } => true,
+            Self::Submit { .. }
+            | Self::Follow { .. }
+            | Self::Run { .. }
+            | Self::Storage(_)
+            | Self::Token(_) => false,
         }
     }
 }
@@ -96,6 +112,15 @@ pub enum Storage {
     InitiateMultipart,
     /// Close an upload in parts.
     CompleteMultipart,
+}
+
+/// The two ways in which fal's REST service makes tokens (protocol 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenForm {
+    /// `/tokens/`: names apps by their alias, and is answered by a bare JSON string.
+    Bare,
+    /// `/tokens/realtime`: names endpoints whole, and is answered by an object.
+    Realtime,
 }
 
 /// Why a request is not a call.
@@ -168,6 +193,7 @@ pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError
         (Role::Relay | Role::Run, "run") => run(method, rest),
         (Role::Relay, "queue") => queue(method, rest),
         (Role::Relay | Role::Rest, "storage") => storage(method, rest),
+        (Role::Relay | Role::Rest, "tokens") => token(method, rest),
         (Role::Rest, _) => Err(RouteError::Unknown),
         (Role::Relay, _) if RESERVED.contains(&first) => Err(RouteError::Unknown),
         (Role::Relay | Role::Queue, _) => queue(method, path),
@@ -260,6 +286,15 @@ fn storage(method: &Method, path: &str) -> Result<Call, RouteError> {
     allow(method, "POST").map(|()| Call::Storage(step))
 }
 
+fn token(method: &Method, path: &str) -> Result<Call, RouteError> {
+    let form = match path {
+        "" => TokenForm::Bare,
+        "realtime" => TokenForm::Realtime,
+        _ => return Err(RouteError::Unknown),
+    };
+    allow(method, "POST").map(|()| Call::Token(form))
+}
+
 fn endpoint(path: &str) -> Result<Endpoint, RouteError> {
     Endpoint::parse(path).map_err(|bad| match bad {
         // The rest of the path was checked, so an empty segment is a path that ends at its prefix.
@@ -279,18 +314,28 @@ fn allow(method: &Method, allow: &'static str) -> Result<(), RouteError> {
 /// The query without what is said to the relay alone: the tenant's `fal_jwt_token`, which is a credential, his `fal_webhook`, which
 /// the relay serves, and Hugging Face's `_subdomain`. Everything else stays byte for byte.
 pub fn query_for_fal(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_for_the_relay) {
+    without(query, is_for_the_relay)
+}
+
+fn without(query: &str, is_out: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if !query.split('&').any(&is_out) {
         return Cow::Borrowed(query);
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_for_the_relay(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_out(pair)).collect();
     Cow::Owned(kept.join("&"))
 }
 
-/// Whether a pair's name, once it is decoded as fal would, is one of those.
-fn is_for_the_relay(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default();
-    form_urlencoded::parse(name.as_bytes())
-        .any(|(name, _)| matches!(&*name, "fal_jwt_token" | webhook::FAL_WEBHOOK | SUBDOMAIN))
+/// Takes the tenant's `fal_jwt_token` out of a query: the token, and everything else byte for byte. What stands in an
+/// address is a client's way to show who it is, and nobody's behind this point. Two such tokens are nobody's.
+pub fn take_token(query: &str) -> (Option<Secret>, Cow<'_, str>) {
+    let mut pairs = query.split('&').filter(|pair| is_credential(pair));
+    let token = match (pairs.next(), pairs.next()) {
+        (Some(pair), None) => {
+            form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| Secret::new(value))
+        }
+        _ => None,
+    };
+    (token, without(query, is_credential))
 }
 
 /// The receivers that a submit's query names, decoded, one for each time that it names one.
@@ -299,6 +344,24 @@ pub fn webhooks_of(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let pairs = named.flat_map(|pair| form_urlencoded::parse(pair.as_bytes()));
     pairs.filter(|(name, _)| name == webhook::FAL_WEBHOOK).map(|(_, value)| value)
 }
+
+/// Whether a pair's name, once it is decoded as fal would, is the token's.
+fn is_credential(pair: &str) -> bool {
+    is_named(pair, |name| name == TOKEN)
+}
+
+/// Whether it is one of those that are said to the relay alone.
+fn is_for_the_relay(pair: &str) -> bool {
+    is_named(pair, |name| matches!(name, TOKEN | SUBDOMAIN | webhook::FAL_WEBHOOK))
+}
+
+fn is_named(pair: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| is_meant(&name))
+}
+
+/// By this parameter browsers show a token (protocol 3).
+const TOKEN: &str = "fal_jwt_token";
 
 /// By this parameter Hugging Face's clients tell their router which of fal's hosts they mean.
 const SUBDOMAIN: &str = "_subdomain";

@@ -4,10 +4,12 @@ mod books;
 mod directory;
 mod ledger;
 mod secrets;
+mod tokens;
 mod webhooks;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
 pub use secrets::*;
+pub use tokens::*;
 pub use webhooks::*;

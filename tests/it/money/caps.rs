@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fal_relay::fal::{Call, FollowUp, Role, Storage, parse};
+use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, parse};
 use fal_relay::period::Period;
 use futures_util::future::join_all;
 use http::Method;
@@ -63,11 +63,15 @@ fn kind(call: &Call) -> usize {
             Storage::InitiateMultipart => 8,
             Storage::CompleteMultipart => 9,
         },
+        Call::Token(form) => match form {
+            TokenForm::Bare => 10,
+            TokenForm::Realtime => 11,
+        },
     }
 }
 
-const KINDS: usize = 10;
-/// What fal does not bill: questions about jobs that were let in, their end, and uploads.
+const KINDS: usize = 12;
+/// What fal does not bill: questions about jobs that were let in, their end, uploads, and the relay's own tokens.
 const FREE: std::ops::Range<usize> = 3..KINDS;
 
 /// Every way to say each kind of call: host, what the host stands for, method, target.
@@ -96,6 +100,9 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/storage/upload/initiate"),
     ("rest.fal.ai", Role::Rest, "POST", "/storage/upload/initiate-multipart"),
     ("relay.test", Role::Relay, "POST", "/storage/upload/complete-multipart"),
+    ("relay.test", Role::Relay, "POST", "/tokens/"),
+    ("rest.fal.ai", Role::Rest, "POST", "/tokens/"),
+    ("rest.alpha.fal.ai", Role::Rest, "POST", "/tokens/realtime"),
 ];
 
 /// Where a client that is told of a proxy would have gone with this call.
@@ -108,6 +115,8 @@ fn named_to_a_proxy(call: &Call) -> String {
         Call::Run { endpoint } => format!("https://fal.run/{endpoint}"),
         Call::Stream { endpoint } => format!("https://fal.run/{endpoint}/stream"),
         Call::Storage(step) => format!("https://rest.fal.ai{}", step.as_path()),
+        Call::Token(TokenForm::Bare) => "https://rest.fal.ai/tokens/".into(),
+        Call::Token(TokenForm::Realtime) => "https://rest.fal.ai/tokens/realtime".into(),
     }
 }
 
