@@ -268,8 +268,6 @@ pub trait Webhooks: Send + Sync + 'static {
     fn attempts(&self, id: DeliveryId) -> Verb<'_, Vec<AttemptRecord>>;
     /// Lets deliveries begin anew at the ladder's first step; says how many.
     fn redeliver(&self, which: Redelivery, author: Author) -> Verb<'_, u64>;
-    /// Deliveries of a tenant with a higher number than `after`, oldest first, with their bodies: a listener's events.
-    fn messages(&self, tenant: TenantId, after: DeliveryId, limit: u32) -> Verb<'_, Vec<Message>>;
     /// The highest number of a delivery so far.
     fn last_delivery(&self) -> Verb<'_, DeliveryId>;
     /// How many stand where.

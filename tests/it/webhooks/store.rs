@@ -151,23 +151,3 @@ async fn invariant_7_deliveries_and_their_tries_are_forgotten() {
     store.lose(lost, at(11)).await.unwrap();
     assert_eq!(store.forget_deliveries(at(300), 10).await.unwrap(), 1);
 }
-
-#[tokio::test]
-async fn invariant_7_a_listener_is_handed_a_little_at_once() {
-    let desk = Desk::new().await;
-    let long = Bytes::from(vec![b'x'; 600 * 1024]);
-    let mut ids = Vec::new();
-    for number in 1..=3 {
-        ids.push(desk.finished(number, long.clone()).await);
-    }
-    let huge = desk.finished(4, Bytes::from(vec![b'x'; 2 * 1024 * 1024])).await;
-    let after = async |id| {
-        let messages = desk.store.messages(desk.tenant, id, 100).await.unwrap();
-        messages.into_iter().map(|message| message.id).collect::<Vec<_>>()
-    };
-    assert_eq!(after(DeliveryId(0)).await, [ids[0]]);
-    assert_eq!(after(ids[2]).await, [huge], "one alone always comes");
-    assert_eq!(after(huge).await, []);
-    assert_eq!(desk.store.messages(TenantId(99), DeliveryId(0), 100).await.unwrap(), []);
-    assert_eq!(desk.store.last_delivery().await.unwrap(), huge);
-}

@@ -279,7 +279,7 @@ CREATE TABLE webhooks (
 
 CREATE INDEX webhooks_open ON webhooks (call_id) WHERE open = 1;
 
--- The outbox. The number grows in the order in which jobs ended, so that a listener reads on from the last one it saw.
+-- The outbox. The number grows in the order in which jobs ended.
 CREATE TABLE deliveries (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     call_id       INTEGER NOT NULL UNIQUE REFERENCES webhooks (call_id),

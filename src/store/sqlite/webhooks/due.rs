@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::Row;
 
 use crate::clock::Timestamp;
-use crate::ids::{DeliveryId, TenantId};
+use crate::ids::DeliveryId;
 use crate::store::sqlite::query::Query;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::session::Session;
@@ -14,9 +14,6 @@ use crate::store::{Attempt, DueDelivery, DueQuery, Message, Next, StoreError};
 
 /// Tries of a delivery that are kept: the whole ladder, and some redeliveries.
 const ATTEMPTS_KEPT: u32 = 50;
-/// Bodies that a listener is handed at once, unless one alone is longer.
-const LISTENED_MAX_BYTES: i64 = 1024 * 1024;
-
 pub(super) fn due(session: &Session<'_>, query: &DueQuery) -> Result<Vec<DueDelivery>, StoreError> {
     let mut found = select_due(session, query, " AND due_at <= ?", &query.now)?;
     if found.len() < query.limit as usize {
@@ -87,34 +84,6 @@ fn read_message(row: &Row<'_>) -> Result<Message, StoreError> {
             body: Bytes::from(row.get::<_, Vec<u8>>(6)?),
         })
     })
-}
-
-pub(super) fn messages(
-    session: &Session<'_>,
-    tenant: TenantId,
-    after: DeliveryId,
-    limit: u32,
-) -> Result<Vec<Message>, StoreError> {
-    let lengths = session.all(
-        "SELECT id, bytes FROM deliveries INDEXED BY deliveries_by_tenant
-         WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-        (tenant, after, limit),
-        |row| Ok((row.get::<_, DeliveryId>(0)?, row.get::<_, i64>(1)?)),
-    )?;
-    let Some(last) = last_that_fits(&lengths) else { return Ok(Vec::new()) };
-    let sql = select_messages!(
-        "WHERE deliveries.tenant_id = ?1 AND deliveries.id > ?2 AND deliveries.id <= ?3 ORDER BY deliveries.id"
-    );
-    rows::many(session, sql, (tenant, after, last), read_message)
-}
-
-fn last_that_fits(lengths: &[(DeliveryId, i64)]) -> Option<DeliveryId> {
-    let (first, _) = lengths.first()?;
-    let fits = lengths.iter().scan(0, |sum: &mut i64, (id, bytes)| {
-        *sum = sum.saturating_add(*bytes);
-        (*sum <= LISTENED_MAX_BYTES).then_some(*id)
-    });
-    fits.last().or(Some(*first))
 }
 
 pub(super) fn last(session: &Session<'_>) -> Result<DeliveryId, StoreError> {

@@ -5,7 +5,7 @@ mod outbox;
 mod records;
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, DeliveryId, TenantId};
+use crate::ids::{CallId, DeliveryId};
 use crate::store::{
     Attempt, AttemptRecord, Author, DeliveryFilter, DeliveryRecord, DueDelivery, DueQuery, Finished,
     FollowedCall, Message, NewDelivery, Next, Outbox, Redelivery, Settlement, Verb, Webhooks,
@@ -68,10 +68,6 @@ impl Webhooks for SqliteStore {
 
     fn redeliver(&self, which: Redelivery, author: Author) -> Verb<'_, u64> {
         self.write(move |session| records::redeliver(session, which, &author))
-    }
-
-    fn messages(&self, tenant: TenantId, after: DeliveryId, limit: u32) -> Verb<'_, Vec<Message>> {
-        self.read(move |session| due::messages(session, tenant, after, limit))
     }
 
     fn last_delivery(&self) -> Verb<'_, DeliveryId> {
