@@ -58,6 +58,10 @@ numbered! {
     /// A line of the audit log.
     AuditId
 }
+numbered! {
+    /// A webhook of an ended job, on its way to its receiver.
+    DeliveryId
+}
 
 /// The name under which the operator configured a fal account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

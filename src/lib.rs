@@ -8,7 +8,7 @@
 //!    [`outside`]: the way to addresses that tenants name. [`websocket`]: handshakes and frames.
 //! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`jwks`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
 //!    certificates, the only door to fal, the operator's questions to fal, and a twin of fal.
-//! 3. [`relay`], [`admin`], [`billing`]: the journey of a call; changes to keys; prices and fal's bill.
+//! 3. [`relay`], [`admin`], [`billing`], [`webhooks`]: the journey of a call; changes to keys; prices and fal's bill; deliveries.
 //! 4. [`http`]: the listeners' faces.
 //! 5. [`config`], [`telemetry`]: what the operator said, and what the process tells.
 //! 6. [`serve`]: builds the house, binds the listeners, drains them.
@@ -43,4 +43,5 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod webhooks;
 pub mod websocket;

@@ -22,7 +22,7 @@ mod layering {
         &["clock", "ids", "money", "random", "secret"],
         &["key", "fal", "call_log", "metrics", "period", "rules", "pricing", "outside", "websocket"],
         &["store", "limits", "alerts", "tls", "jwks", "upstream", "platform", "sandbox"],
-        &["relay", "admin", "billing"],
+        &["relay", "admin", "billing", "webhooks"],
         &["http"],
         &["config", "telemetry"],
         &["serve"],

@@ -165,6 +165,7 @@ fn call_of(key: &KeyRecord, now: Timestamp) -> NewCall {
         hold: Usd::parse("0.025").unwrap(),
         hold_basis: "request",
         windows: key.budgets.iter().map(window).collect(),
+        webhook: None,
         held_at: now,
     }
 }

@@ -122,6 +122,7 @@ impl Desk {
             hold: Usd::parse("0.05").unwrap(),
             hold_basis: "request",
             windows: Vec::new(),
+            webhook: None,
             held_at: self.clock.now(),
         }
     }

@@ -10,7 +10,7 @@ use super::values;
 use crate::money::Usd;
 use crate::pricing::{Policy, Unknown};
 use crate::telemetry::Format;
-use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream, webhooks};
 
 const WEB: &[&str] = &["https", "http"];
 const SOCKETS: &[&str] = &["wss", "ws"];
@@ -133,6 +133,22 @@ impl Reader<'_> {
                 hold_messages: self.number("realtime.hold_messages", 1..=MAX_COUNT),
             },
             pricing: self.pricing(),
+            // It has been checked with the listeners.
+            public_url: self
+                .text("server.public_url", |url| Ok(values::base_url(url, WEB).ok()))
+                .filter(|url| !url.is_empty()),
+            max_payload_bytes: self.number("webhooks.max_payload_bytes", 0..=1024 * 1024 * 1024),
+        }
+    }
+
+    pub(super) fn webhooks(&mut self) -> webhooks::Settings {
+        webhooks::Settings {
+            retry_after: self.list("webhooks.retry_after", values::wait),
+            answer_timeout: self.seconds("webhooks.answer_timeout_seconds"),
+            max_at_once: self.number("webhooks.max_at_once", 1..=10_000),
+            max_at_once_per_target: self.number("webhooks.max_at_once_per_target", 1..=10_000),
+            // A year.
+            keep: Duration::from_secs(self.number::<u64>("webhooks.keep_days", 1..=366) * 24 * 3600),
         }
     }
 

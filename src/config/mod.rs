@@ -21,7 +21,7 @@ use std::path::Path;
 
 use crate::ids::AccountName;
 use crate::secret::Secret;
-use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream, webhooks};
 
 pub use environment::environment;
 pub use explain::Explanation;
@@ -53,6 +53,8 @@ pub struct Config {
     pub relay: relay::Settings,
     /// Addresses that tenants name.
     pub outside: outside::Settings,
+    /// Deliveries of webhooks.
+    pub webhooks: webhooks::Settings,
     /// Logs.
     pub log: telemetry::Settings,
     /// The simulated fal.
@@ -112,6 +114,7 @@ impl Config {
             store: reader.store(),
             relay: reader.relay(),
             outside: reader.outside(),
+            webhooks: reader.webhooks(),
             log: reader.log(),
             sandbox: reader.sandbox(),
             notices: Vec::new(),

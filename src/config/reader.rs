@@ -10,7 +10,7 @@ use super::said::{Said, Value};
 use super::values;
 
 /// The longest wait that can be set: thirty days. A longer one is a mistake in the unit.
-const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A reader of [`Said`]. When a value cannot be used, the problem is noted and a stand-in is returned, which nobody sees:
 /// a configuration with a problem is never handed out.

@@ -1,11 +1,13 @@
 //! Checks of single values. Each error is the rest of a sentence that begins with the key, and says what to do; none
 //! repeats a value that may hold a password.
 
+use super::reader::MAX_WAIT;
 use crate::http::AllowOrigin;
 use crate::money::UnitPrice;
 use crate::pricing::Price;
 use crate::rules::{Glob, Origin};
 use ipnet::IpNet;
+use std::time::Duration;
 use url::{Host, Url};
 
 /// Checks an address that others are built upon: a scheme, a host, perhaps a port and a path; without a trailing slash.
@@ -44,6 +46,24 @@ fn base_path(text: &str) -> Result<&str, String> {
                 .into(),
         ),
     }
+}
+
+/// A wait, such as `30s`.
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let millis: Option<u64> = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let wait = number.parse::<u64>().ok().zip(millis).and_then(|(number, millis)| number.checked_mul(millis));
+    let wait = wait.map(Duration::from_millis).filter(|wait| *wait <= MAX_WAIT);
+    wait.ok_or_else(|| {
+        format!("holds {text:?}; write a wait of at most 30 days like \"30s\", \"5m\" or \"2h\"")
+    })
 }
 
 /// Whether an address that [`base_url`] accepted can only mean this machine.

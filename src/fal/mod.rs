@@ -19,7 +19,7 @@ pub use json::top_level_strings;
 pub use rewrite::{Addresses, Rewriter};
 pub use route::{
     Call, FollowUp, Role, RouteError, Storage, TokenForm, parse, parse_socket, query_for_fal, take_token,
-    through_a_router,
+    through_a_router, webhooks_of,
 };
 pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};
 pub use target::{Target, TargetHosts, X_FAL_TARGET_URL, target_below};

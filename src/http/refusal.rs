@@ -39,6 +39,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         // Not 429, which both official clients answer by sending again.
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
+        Refusal::WebhookTarget(_) => (StatusCode::BAD_REQUEST, "webhook_target"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
         Refusal::Unverified => (StatusCode::UNAUTHORIZED, "webhook_not_verified"),
         Refusal::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, "webhook_keys_unavailable"),

@@ -52,6 +52,7 @@ impl Collector for Own {
         caches(&mut page, &workers)?;
         ledger(&mut page, &workers)?;
         store(&mut page, &self.0)?;
+        webhooks(&mut page, &self.0)?;
         let unknown = workers.sum(|worker| worker.unknown.get()) + self.0.abandoned.get();
         page.counter(
             "outcomes_unknown",
@@ -203,6 +204,29 @@ fn store(page: &mut Page<'_>, metrics: &Metrics) -> fmt::Result {
     let connection = |word| [("connection", word)];
     let statements = [(connection("read"), store.reads.get()), (connection("write"), store.writes.get())];
     page.counter("store_statements", "Statements that the store ran", None, statements)
+}
+
+fn webhooks(page: &mut Page<'_>, metrics: &Metrics) -> fmt::Result {
+    let counts = &metrics.webhooks;
+    let outcome = |word| [("outcome", word)];
+    let tries = [(outcome("delivered"), counts.delivered.get()), (outcome("failed"), counts.failed.get())];
+    page.counter("webhook_attempts", "Tries to deliver a webhook", None, tries)?;
+    let given_up = [([], counts.given_up.get())];
+    page.counter("webhooks_given_up", "Webhooks whose receiver took them at no try", None, given_up)?;
+    let times = counts.tries.distribution();
+    page.histogram("webhook_attempt", "How long tries took", Some(&Unit::Seconds), [([], times)])?;
+    let state = |word| [("state", word)];
+    let standing = [
+        (state("following"), counts.followed.get()),
+        (state("waiting"), counts.waiting.get()),
+        (state("dead"), counts.dead.get()),
+    ];
+    page.gauge(
+        "webhooks",
+        "Webhooks that are followed, wait or are dead, counted now and then",
+        None,
+        standing,
+    )
 }
 
 impl Collector for Common {

@@ -11,6 +11,7 @@ mod export;
 mod labels;
 mod process;
 mod store;
+mod webhooks;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use cell::{Counter, Gauge, Sizes, Times};
 pub use labels::{Failure, Fault, Host, LedgerVerb, Memory, Route, SocketEnd, Status, Unserved};
 pub use store::StoreCounts;
+pub use webhooks::WebhookCounts;
 pub use worker::{
     ACCOUNTS_MAX, EndedCall, HostCounts, OpenConnection, OpenSocket, OpenUpstream, ParkedConnection,
     REFUSALS_MAX, Worker,
@@ -35,6 +37,7 @@ pub struct Metrics {
     started_at: Timestamp,
     accounts: Arc<[AccountName]>,
     store: Arc<StoreCounts>,
+    webhooks: Arc<WebhookCounts>,
     workers: Mutex<Vec<Arc<Worker>>>,
     /// Calls of an earlier process whose outcome nobody knows.
     abandoned: Counter,
@@ -44,7 +47,8 @@ impl Metrics {
     /// Counts that begin at nothing. Calls are told apart by these fal accounts.
     pub fn new(started_at: Timestamp, accounts: Vec<AccountName>, store: Arc<StoreCounts>) -> Arc<Self> {
         let (accounts, workers) = (accounts.into(), Mutex::default());
-        Arc::new(Self { started_at, accounts, store, workers, abandoned: Counter::default() })
+        let webhooks = Arc::default();
+        Arc::new(Self { started_at, accounts, store, webhooks, workers, abandoned: Counter::default() })
     }
 
     /// The counts of one more worker.
@@ -52,6 +56,11 @@ impl Metrics {
         let worker = Arc::new(Worker::new(self.accounts.clone()));
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.clone());
         worker
+    }
+
+    /// Where deliveries of webhooks are counted.
+    pub fn webhooks(&self) -> Arc<WebhookCounts> {
+        self.webhooks.clone()
     }
 
     /// An earlier process left so many calls of which nobody knows whether fal has them.

@@ -13,7 +13,7 @@ use crate::ids::{AccountName, LeaseId};
 use crate::limits::{Admission, Ask, Standing};
 use crate::money::{Usd, cost};
 use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample, metered};
-use crate::store::{CallKind, NewCall, Spent, Terms};
+use crate::store::{CallKind, NewCall, NewWebhook, Spent, Terms};
 use crate::upstream::{Beginning, RequestBody};
 
 /// A call that wants to be made.
@@ -25,6 +25,8 @@ pub(super) struct Wanted<'a> {
     pub(super) allowed_as: &'a Endpoint,
     pub(super) kind: CallKind,
     pub(super) tags: Option<Arc<str>>,
+    /// What is to be told when it ends.
+    pub(super) webhook: Option<NewWebhook>,
 }
 
 /// A call that may be made.
@@ -87,7 +89,7 @@ impl Relay {
         lease: LeaseId,
         body: &mut RequestBody,
     ) -> Result<Admitted, Refusal> {
-        let Wanted { caller, account, kind, tags, .. } = wanted;
+        let Wanted { caller, account, kind, tags, webhook, .. } = wanted;
         let (mut quote, version) = self.quote(caller, &endpoint, body).await?;
         if kind == CallKind::Realtime {
             quote.hold = self.hold_of_socket(caller, &quote);
@@ -107,6 +109,7 @@ impl Relay {
             hold_basis: quote.basis.as_str(),
             terms: terms(caller, quote.price, version),
             windows: caller.windows(now),
+            webhook,
             held_at: now,
         };
         let (admitted, told) = self.ledger.hold(call).await?;

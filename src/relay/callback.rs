@@ -46,7 +46,10 @@ impl Relay {
     /// Looks at a job at once, and closes its row when it has ended; changes nothing for one that is closed already, or that fal has
     /// not finished.
     pub async fn job_may_have_ended(&self, call: CallId) {
+        self.shared.following.hurry(call, self.shared.clock.elapsed());
         match self.open_call(call).await {
+            // It is followed for its webhook, which wants the result's bytes too.
+            Ok(Some(open)) if open.webhook => {}
             Ok(Some(open)) if open.request_id.is_some() => self.follow_up(open).await,
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the ledger did not tell of a job that fal says has ended"),

@@ -1,6 +1,8 @@
 //! Questions about a job, asked by its owner and by nobody else, under the app base that fal returned and with the
 //! account that began it.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 
 use super::ledger::Row;
@@ -13,6 +15,9 @@ use crate::fal::{AcceptEncoding, Addresses, Endpoint, FollowUp, top_level_string
 use crate::ids::RequestId;
 use crate::store::Cost;
 use crate::upstream::{Host, ResponseBody};
+
+/// A release is on the disk by then, or at the next look.
+const CANCEL_SETTLES: Duration = Duration::from_millis(500);
 
 impl Relay {
     /// Asks fal after a job, or to cancel it.
@@ -88,7 +93,17 @@ impl Relay {
         {
             job.cost_is((charge, basis));
         }
+        if is_final {
+            self.hurry_webhook(job, Duration::ZERO);
+        }
         is_final
+    }
+
+    /// The webhook of a job whose end was just seen need not wait for the next look.
+    fn hurry_webhook(&self, job: &Followed, after: Duration) {
+        if job.call.webhook {
+            self.shared.following.hurry(job.call.id, self.shared.clock.elapsed() + after);
+        }
     }
 
     /// A job that fal took out of its queue before it began costs nothing (protocol 2.6). Any other answer leaves the row
@@ -102,6 +117,8 @@ impl Relay {
         let [status] = top_level_strings(&body, ["status"]);
         if status.as_deref() == Some("OK") && job.first_end() {
             self.ledger.release(&Row::from(&job.call), Some(parts.status.as_u16()), "cancelled");
+            // The row is closed by then: a look before might take the cancelled job for one of unknown cost.
+            self.hurry_webhook(job, CANCEL_SETTLES);
         }
         Ok(reply::unchanged(parts, body))
     }

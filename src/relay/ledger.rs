@@ -9,13 +9,13 @@ use tokio_util::task::TaskTracker;
 
 use super::prices::Prices;
 use crate::clock::Clock;
-use crate::ids::{CallId, LeaseId};
+use crate::ids::{CallId, DeliveryId, LeaseId};
 use crate::limits::Limits;
 use crate::metrics::{LedgerVerb, Worker};
 use crate::money::Units;
 use crate::store::{
-    Cost, HeldCall, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store, StoreError,
-    Terms, Verb,
+    Cost, HeldCall, NewCall, NewDelivery, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store,
+    StoreError, Terms, Verb,
 };
 
 /// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in
@@ -109,6 +109,27 @@ impl Ledger {
         let settlement = Settlement { status, billable_units, cost, settled_at };
         self.write(LedgerVerb::Settle, row, move |store, id| store.settle(id, settlement.clone()));
         cost
+    }
+
+    /// What a final answer costs and says, to be written down.
+    pub(super) fn settlement(&self, row: &Row, status: u16, billable_units: Option<String>) -> Settlement {
+        let cost = self.prices.cost(row, status, billable_units.as_deref());
+        Settlement { status, billable_units, cost, settled_at: self.clock.now() }
+    }
+
+    /// Closes a row and puts its webhook into the outbox, both or neither.
+    pub(super) async fn finish(
+        &self,
+        row: &Row,
+        settlement: Option<Settlement>,
+        delivery: NewDelivery,
+    ) -> Result<Option<DeliveryId>, StoreError> {
+        let finished = self.store.finish(row.id, settlement, delivery);
+        let finished = self.count(LedgerVerb::Settle, finished).await?;
+        if finished.closed {
+            self.leave(row.lease).await;
+        }
+        Ok(finished.delivery)
     }
 
     /// Closes the row of a call that cannot have been billed.

@@ -26,6 +26,7 @@ mod shared;
 mod storage;
 mod submit;
 mod watch;
+mod webhook;
 
 use std::sync::Arc;
 

@@ -102,6 +102,9 @@ pub enum Refusal {
         "The price of `{0}` is not known here, so it cannot be called. Ask the operator to set a price for it."
     )]
     PriceUnknown(Arc<str>),
+    /// The address that is to be told of the job's end cannot be one.
+    #[error("`fal_webhook` {0}. Nothing was sent.")]
+    WebhookTarget(String),
     /// No request of this tenant has that id: one answer for those that never existed and those of others.
     #[error("No such request.")]
     UnknownRequest,
@@ -178,6 +181,7 @@ impl Refusal {
             | Self::OverBudget(_)
             | Self::TooDear { .. }
             | Self::PriceUnknown(_)
+            | Self::WebhookTarget(_)
             | Self::UnknownRequest
             | Self::Unverified
             | Self::UnknownRoute

@@ -60,7 +60,7 @@ impl Relay {
             accept_encoding: AcceptEncoding::AsSent,
         };
         let mut outgoing = self.outgoing(to, inbound);
-        let wanted = Wanted { caller, account, endpoint, allowed_as: endpoint, kind, tags };
+        let wanted = Wanted { caller, account, endpoint, allowed_as: endpoint, kind, tags, webhook: None };
         let admittance = self.admit(wanted, &mut outgoing.body).await?;
         Ok((outgoing, admittance))
     }

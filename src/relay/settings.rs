@@ -21,6 +21,10 @@ pub struct Settings {
     pub realtime: RealtimeSettings,
     /// Prices.
     pub pricing: Pricing,
+    /// The address under which fal reaches the relay, to call back when a job has ended.
+    pub public_url: Option<String>,
+    /// The longest result that goes into a webhook.
+    pub max_payload_bytes: u64,
 }
 
 /// Realtime sockets: `[realtime]` of the configuration, checked.
@@ -65,6 +69,8 @@ impl Default for Settings {
             watch_after: Duration::from_secs(30),
             realtime: RealtimeSettings::default(),
             pricing: Pricing::default(),
+            public_url: None,
+            max_payload_bytes: 4 * 1024 * 1024,
         }
     }
 }

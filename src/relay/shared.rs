@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use tokio::sync::watch;
+
 use super::accounts::Accounts;
 use super::addresses::AddressBook;
 use super::identity::Identities;
@@ -10,12 +12,15 @@ use super::owners::Owners;
 use super::prices::Prices;
 use super::secrets::{Secrets, SecretsError};
 use super::settings::Settings;
+use super::webhook::Following;
 use crate::alerts::Alerts;
-use crate::clock::Clock;
-use crate::ids::{CallId, LeaseId};
+use crate::clock::{Clock, Timestamp};
+use crate::fal::webhook::SigningKey;
+use crate::ids::{CallId, DeliveryId, LeaseId};
 use crate::jwks::FalKeys;
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
+use crate::outside::Guard;
 use crate::random::Random;
 use crate::store::{CallState, OpenCall, Store, StoreError};
 use crate::upstream::{self, Account};
@@ -35,8 +40,12 @@ pub struct Given {
     pub accounts: Vec<Account>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Where webhooks may go.
+    pub guard: Guard,
     /// Chance.
     pub random: Random,
+    /// Told of each webhook that is put into the outbox.
+    pub outbox: watch::Sender<DeliveryId>,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
     /// What the relay signs with.
@@ -59,6 +68,10 @@ pub struct Shared {
     pub(super) prices: Arc<Prices>,
     pub(super) accounts: Accounts,
     pub(super) addresses: AddressBook,
+    pub(super) guard: Guard,
+    /// Jobs whose webhooks are to be sent.
+    pub(super) following: Following,
+    pub(super) outbox: watch::Sender<DeliveryId>,
     pub(super) secrets: Secrets,
     pub(super) fal_keys: FalKeys,
     pub(super) settings: Settings,
@@ -76,8 +89,8 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, random, kind, secrets, fal_keys, first_lease } =
-            given;
+        let Given { store, limits, alerts, accounts, clock, guard, random, outbox, kind, .. } = given;
+        let Given { secrets, fal_keys, first_lease, .. } = given;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -96,7 +109,10 @@ impl Shared {
             limits,
             alerts,
             clock,
+            guard,
             random,
+            following: Following::default(),
+            outbox,
             settings,
         };
         shared.restore_leases().await?;
@@ -146,6 +162,11 @@ impl Shared {
     /// What the relay signs with.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// The key that signs webhooks at this moment.
+    pub fn signing_key(&self, now: Timestamp) -> Option<Arc<SigningKey>> {
+        self.secrets.signing_key(now)
     }
 
     /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::reply::{self, Reply};
 use super::{Answer, Caller, Inbound, Relay, Target, tell_standing, with_query};
 use crate::fal::{AcceptEncoding, Addresses, Endpoint, tags, top_level_strings};
-use crate::ids::RequestId;
+use crate::ids::{AccountName, RequestId};
 use crate::store::{CallKind, OwnedCall, SentCall};
 use crate::upstream::{BodyEnd, BodyProgress, Host};
 
@@ -44,10 +44,12 @@ impl Relay {
         inbound: Inbound,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
+        let webhook = self.asked_webhook(inbound.query.as_deref())?;
         self.check_host(Host::Queue)?;
         let account = self.shared.accounts.next()?;
         let tags = tags(&inbound.headers);
         let addresses = self.addresses(&inbound.base);
+        let has_webhook = webhook.is_some();
         let to = Target {
             host: Host::Queue,
             method: Method::POST,
@@ -62,8 +64,12 @@ impl Relay {
             allowed_as: endpoint,
             kind: CallKind::Queue,
             tags,
+            webhook,
         };
         let Admittance { mut admitted, standing } = self.admit(wanted, &mut outgoing.body).await?;
+        if has_webhook {
+            outgoing.path_and_query = self.with_call_back(outgoing.path_and_query, admitted.row().id);
+        }
         self.mark(&mut outgoing, &mut admitted);
         let progress = outgoing.body.progress();
         match self.forward(account, outgoing, notes).await {
@@ -71,7 +77,8 @@ impl Relay {
                 let (parts, body) = read_accepted(response).await?;
                 let accepted = self.accepted(endpoint, &body)?;
                 notes.request_id = Some(accepted.request_id.clone());
-                self.record(caller, admitted, accepted, &progress, &account.name).await?;
+                let called = Called { caller, account: &account.name, has_webhook };
+                self.record(called, admitted, accepted, &progress).await?;
                 let mut reply = reply::whole(parts, &body, &addresses);
                 if let Some(standing) = standing {
                     tell_standing(reply.headers_mut(), standing);
@@ -97,12 +104,12 @@ impl Relay {
     /// Writes down what fal took, so that its owner can follow it, and only then lets the answer go.
     async fn record(
         &self,
-        caller: &Caller,
+        called: Called<'_>,
         admitted: Admitted,
         accepted: Accepted,
         progress: &BodyProgress,
-        account: &crate::ids::AccountName,
     ) -> Result<(), Refusal> {
+        let Called { caller, account, has_webhook } = called;
         let Accepted { request_id, app_base } = accepted;
         let Row { id, lease, endpoint, terms } = admitted.row().clone();
         let call = OwnedCall {
@@ -114,6 +121,7 @@ impl Relay {
             lease,
             terms,
             charge: None,
+            webhook: has_webhook,
         };
         let sent = SentCall {
             request_id: request_id.clone(),
@@ -130,9 +138,19 @@ impl Relay {
             tracing::error!(%request_id, %error, "fal took a job that could not be written down");
             Refusal::OutcomeUnknown(error.to_string())
         })?;
+        if has_webhook {
+            self.shared.following.begin(id, self.shared.clock.elapsed());
+        }
         self.shared.owners.remember(caller.tenant_id(), request_id, call);
         Ok(())
     }
+}
+
+/// Who called, and how.
+struct Called<'a> {
+    caller: &'a Caller,
+    account: &'a AccountName,
+    has_webhook: bool,
 }
 
 struct Accepted {

@@ -26,7 +26,7 @@ const LONGEST_GAP: Duration = Duration::from_secs(180);
 const X_FAL_REQUEST_ID: &str = "x-fal-request-id";
 
 /// How a job stands at fal.
-enum Look {
+pub(super) enum Look {
     /// It has ended, with this status and these units.
     Ended(StatusCode, Option<String>),
     /// fal does not know it any more; what it cost is not known.
@@ -67,6 +67,10 @@ impl Relay {
         let (CallKind::Queue, CallState::Sent, Some(sent_at)) = (call.kind, call.state, call.sent_at) else {
             return false;
         };
+        // One with a webhook is followed for that, and faster.
+        if call.webhook {
+            return false;
+        }
         let age = self.shared.clock.now().since(sent_at);
         let looks = |age| looks(self.shared.settings.watch_after, age);
         gap.is_none_or(|gap| looks(age) > looks(age.saturating_sub(gap)))
@@ -92,7 +96,7 @@ impl Relay {
     }
 
     /// A place among the jobs in flight frees itself in time, in case its release was lost; this job still needs its own.
-    async fn keep_place(&self, call: &OpenCall) {
+    pub(super) async fn keep_place(&self, call: &OpenCall) {
         if let Err(error) = self.shared.limits.restore(&[lease(call)]).await {
             tracing::debug!(%error, "a job's place could not be kept");
         }
@@ -115,7 +119,7 @@ impl Relay {
     }
 
     /// A question in the relay's own name.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         account: &Account,
         app_base: &str,
@@ -143,7 +147,7 @@ impl Relay {
 
 /// What the result of a completed job says. Its body is not read: dropping it closes one connection, which is cheaper
 /// than a film.
-fn read_end(result: &Response<ResponseBody>) -> Look {
+pub(super) fn read_end(result: &Response<ResponseBody>) -> Look {
     let (status, units) = (result.status(), billable_units(result.headers()));
     match status {
         StatusCode::NOT_FOUND => Look::Gone,

@@ -54,6 +54,9 @@ pub enum ServeError {
     /// What sends alerts cannot be made.
     #[error("alerts cannot be sent from here: {0}")]
     Alerts(reqwest::Error),
+    /// What delivers webhooks cannot be made.
+    #[error("webhooks cannot be delivered from here: {0}")]
+    Webhooks(reqwest::Error),
     /// fal's platform API cannot be called.
     #[error(transparent)]
     Platform(#[from] PlatformError),

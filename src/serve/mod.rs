@@ -36,6 +36,7 @@ use crate::random::Random;
 use crate::relay::{self, Secrets, Shared};
 use crate::store::{PriceOverride, Role, SqliteStore, Store};
 use crate::upstream::{self, Account};
+use crate::webhooks::{self, Deliverer};
 use crate::{sandbox, tls};
 
 /// The tenant of the key that a first start makes.
@@ -62,6 +63,7 @@ pub struct House {
     sandbox: Option<sandbox::Running>,
     alerting: Option<alerts::Sending>,
     billing: Arc<Billing>,
+    deliverer: Deliverer,
     log: Arc<CallLog>,
     clock: Arc<dyn Clock>,
 }
@@ -107,19 +109,32 @@ impl House {
         let guard = Guard::new(config.outside.clone());
         let (alerts, alerting) = alerts(in_sandbox, &guard, &clock)?;
         let billing = Arc::new(billing(&config, store.clone(), clock.clone())?);
+        let outbox = tokio::sync::watch::Sender::new(store.last_delivery().await?);
         let given = relay::Given {
             store: store.clone(),
             limits: Arc::new(MemoryLimits::new(clock.clone(), limits::Settings::default())),
             alerts,
             accounts,
             clock: clock.clone(),
+            guard: guard.clone(),
             random: random.clone(),
+            outbox: outbox.clone(),
             kind,
             secrets: Secrets::open(&*store, &*clock, &random).await?,
             fal_keys: fal_keys(&config, clock.clone())?,
             first_lease: first_lease(&random)?,
         };
         let shared = Shared::new(config.relay.clone(), &config.upstream, given).await?;
+        let delivering = webhooks::Given {
+            store: store.clone(),
+            guard,
+            key: signing(shared.clone()),
+            outbox: outbox.subscribe(),
+            counts: metrics.webhooks(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let deliverer = Deliverer::new(config.webhooks.clone(), delivering).map_err(ServeError::Webhooks)?;
         let readiness = Readiness::new(shared.clone(), clock.clone());
         let https = bind::certificates(&config, in_sandbox, &clock)?;
         let sockets = Sockets::open(&config.server, https.is_some())?;
@@ -157,6 +172,7 @@ impl House {
             sandbox,
             alerting,
             billing,
+            deliverer,
             log,
             clock,
         })
@@ -169,6 +185,7 @@ impl House {
         let watching = tokio::spawn(async move { shared.watch_keys().await });
         let following = self.workers.watch()?;
         let alerting = self.alerting.map(|alerting| tokio::spawn(alerting.run()));
+        let delivering = tokio::spawn(self.deliverer.run());
         let billing = self.billing.clone();
         let keeping = tokio::spawn(async move { billing.keep().await });
         let logging = tokio::spawn(self.log.clone().flush_often());
@@ -199,6 +216,7 @@ impl House {
         watching.abort();
         following.abort();
         keeping.abort();
+        delivering.abort();
         if let Some(alerting) = alerting {
             alerting.abort();
         }
@@ -273,6 +291,11 @@ pub fn billing(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) ->
     };
     let accounts = config.accounts.iter().map(account).collect();
     Ok(Billing::new(store, platform, accounts, config.billing.clone(), clock))
+}
+
+/// The key that signs deliveries, of any moment.
+fn signing(shared: Arc<Shared>) -> webhooks::Signing {
+    Arc::new(move |now| shared.signing_key(now))
 }
 
 /// What verifies fal's webhooks.

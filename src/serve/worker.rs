@@ -80,13 +80,15 @@ impl Workers {
         Ok(finished)
     }
 
-    /// Follows jobs whose owner does not come back; on the runtime of whoever calls this.
+    /// Follows jobs whose owner does not come back, and those whose owner is to be told; on the runtime of whoever calls this.
     pub(super) fn watch(&self) -> Result<tokio::task::JoinHandle<()>, ServeError> {
         let counts = self.metrics.worker();
         let tls = self.upstream_tls.as_ref();
         let upstream = Upstream::new(&self.upstream, tls, &self.roads, &self.clock, &counts)?;
         let relay = Relay::new(self.shared.clone(), upstream, TaskTracker::new(), counts);
-        Ok(tokio::spawn(async move { relay.watch().await }))
+        Ok(tokio::spawn(async move {
+            tokio::join!(relay.watch(), relay.follow_webhooks());
+        }))
     }
 
     fn work(&self, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {

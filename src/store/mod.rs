@@ -1,8 +1,8 @@
 //! The store: who may spend, and the ledger of who spent what, in the ledger's verbs. One verb is one transaction, and
 //! when a verb that changes something has answered, the change is on the disk.
 //!
-//! Three groups of verbs, for three kinds of callers: [`Directory`] for administration and identity, [`Ledger`] for the
-//! journey of a call, [`Books`] for what is asked afterwards. A [`Store`] is all three. They are defined by their
+//! Four groups of verbs, for four kinds of callers: [`Directory`] for administration and identity, [`Ledger`] for the
+//! journey of a call, [`Books`] for what is asked afterwards, [`Webhooks`] for what tenants are told. A [`Store`] is all four. They are defined by their
 //! story, `tests/it/store_story`, which runs on every backend.
 
 mod records;
@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::ids::{AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId, TokenId};
+use crate::ids::{AuditId, CallId, DeliveryId, GroupId, KeyId, OperatorId, RequestId, TenantId, TokenId};
 use crate::key::KeyDigest;
 use crate::period::Period;
 use crate::secret::Seed;
@@ -26,7 +26,7 @@ pub use sqlite::{SqliteStore, Statistics};
 pub type Verb<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Where everything is kept that must not be lost.
-pub trait Store: Directory + Ledger + Books {
+pub trait Store: Directory + Ledger + Books + Webhooks {
     /// Whether the store answers and takes writes: it writes, so whoever lets strangers ask must limit how often.
     fn ping(&self) -> Verb<'_, ()>;
     /// Tells this relay's calls from another's on the same fal account; drawn when the store was made.
@@ -233,6 +233,48 @@ pub trait Books: Send + Sync + 'static {
     fn price_changes(&self, after: i64, limit: u32) -> Verb<'_, Vec<PriceChange>>;
     /// Sets the operator's own price for a pattern, or lifts it.
     fn override_price(&self, pattern: String, price: Option<PriceOverride>, author: Author) -> Verb<'_, ()>;
+}
+
+/// What tenants are told of the ends of their jobs. A webhook is written down with its call (`Ledger::hold`), and goes when a
+/// call is released that fal never had.
+pub trait Webhooks: Send + Sync + 'static {
+    /// Jobs that fal has or had and whose webhook is not in the outbox yet, with a higher number than `after`, oldest first.
+    fn followed_calls(&self, after: CallId, limit: u32) -> Verb<'_, Vec<FollowedCall>>;
+    /// One of them.
+    fn followed_call(&self, id: CallId) -> Verb<'_, Option<FollowedCall>>;
+    /// The job has ended: closes its row unless it is closed, and puts its webhook into the outbox unless it is there, both or
+    /// neither. Without a settlement only a closed row's webhook is taken.
+    fn finish(&self, id: CallId, settlement: Option<Settlement>, delivery: NewDelivery)
+    -> Verb<'_, Finished>;
+    /// Deliveries that should be tried now, those that waited longest first.
+    fn due_deliveries(&self, query: DueQuery) -> Verb<'_, Vec<DueDelivery>>;
+    /// When the next try is due of those that are not due yet.
+    fn next_delivery(&self, now: Timestamp) -> Verb<'_, Option<Timestamp>>;
+    /// All that a try needs; `None` unless the delivery waits.
+    fn message(&self, id: DeliveryId) -> Verb<'_, Option<Message>>;
+    /// A try was made. `false`, and nothing written, when there is no such delivery.
+    fn attempted(&self, id: DeliveryId, attempt: Attempt, next: Next) -> Verb<'_, bool>;
+
+    /// Deliveries with a lower number than `before`, the newest first.
+    fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        before: Option<DeliveryId>,
+        limit: u32,
+    ) -> Verb<'_, Vec<DeliveryRecord>>;
+    /// One delivery.
+    fn delivery(&self, id: DeliveryId) -> Verb<'_, Option<DeliveryRecord>>;
+    /// Its tries that are kept, oldest first.
+    fn attempts(&self, id: DeliveryId) -> Verb<'_, Vec<AttemptRecord>>;
+    /// Lets deliveries begin anew at the ladder's first step; says how many.
+    fn redeliver(&self, which: Redelivery, author: Author) -> Verb<'_, u64>;
+    /// The highest number of a delivery so far.
+    fn last_delivery(&self) -> Verb<'_, DeliveryId>;
+    /// How many stand where.
+    fn outbox(&self) -> Verb<'_, Outbox>;
+    /// Forgets `limit` deliveries that ended before `before`, and webhooks of calls that fal never took and that were lost
+    /// before then; says how many.
+    fn forget_deliveries(&self, before: Timestamp, limit: u32) -> Verb<'_, u64>;
 }
 
 /// Why the store did not do what was asked.

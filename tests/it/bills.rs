@@ -95,6 +95,7 @@ impl Bench {
             hold: usd("1"),
             hold_basis: "request",
             windows: Vec::new(),
+            webhook: None,
             held_at: self.clock.now(),
         };
         self.store.hold(call).await.unwrap().id

@@ -18,7 +18,7 @@ async fn fal() -> Fal {
 }
 
 /// Lets no file of the relay grow beyond `bytes`.
-fn limit_files(relay: &Relay, bytes: &str) {
+pub(crate) fn limit_files(relay: &Relay, bytes: &str) {
     let pid = relay.pid().to_string();
     let limit = format!("--fsize={bytes}:unlimited");
     assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());

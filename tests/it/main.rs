@@ -48,3 +48,4 @@ mod tokens;
 mod upstream_answers;
 mod upstream_failfast;
 mod upstream_h2;
+mod webhooks;

@@ -23,6 +23,7 @@ impl Office {
             hold: Usd::ZERO,
             hold_basis: "test",
             windows: Vec::new(),
+            webhook: None,
             held_at: self.admin.now(),
         }
     }

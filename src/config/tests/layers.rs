@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{Operator, explained};
 use crate::config::said::{DEFAULTS, Said, Value};
-use crate::{billing, http, relay, sandbox, telemetry, tls, upstream};
+use crate::{billing, http, relay, sandbox, telemetry, tls, upstream, webhooks};
 
 #[test]
 fn the_default_file_and_the_defaults_of_each_room_are_the_same() {
@@ -14,6 +14,7 @@ fn the_default_file_and_the_defaults_of_each_room_are_the_same() {
     assert_eq!(config.billing, billing::Settings::default());
     assert_eq!((config.platform.url.as_str(), config.platform.loopback_only), ("https://api.fal.ai", false));
     assert_eq!(config.platform.requests_per_second.get(), 2);
+    assert_eq!(config.webhooks, webhooks::Settings::default());
     assert_eq!(config.log, telemetry::Settings::default());
     assert_eq!(config.sandbox, sandbox::Settings::default());
     assert_eq!(config.store.sqlite_path, std::path::Path::new("fal-relay-data/relay.db"));

@@ -6,6 +6,7 @@ use http::Method;
 use url::form_urlencoded;
 
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
+use crate::fal::webhook;
 use crate::ids::RequestId;
 use crate::secret::Secret;
 
@@ -357,13 +358,17 @@ fn allow(method: &Method, allow: &'static str) -> Result<(), RouteError> {
     if method.as_str() == allow { Ok(()) } else { Err(RouteError::Method { allow }) }
 }
 
-/// The query without what is said to the relay alone: the tenant's `fal_jwt_token`, which is a credential, and Hugging Face's
-/// `_subdomain`. Everything else stays byte for byte.
+/// The query without what is said to the relay alone: the tenant's `fal_jwt_token`, which is a credential, his `fal_webhook`, which
+/// the relay serves, and Hugging Face's `_subdomain`. Everything else stays byte for byte.
 pub fn query_for_fal(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_for_the_relay) {
+    without(query, is_for_the_relay)
+}
+
+fn without(query: &str, is_out: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if !query.split('&').any(&is_out) {
         return Cow::Borrowed(query);
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_for_the_relay(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_out(pair)).collect();
     Cow::Owned(kept.join("&"))
 }
 
@@ -377,7 +382,14 @@ pub fn take_token(query: &str) -> (Option<Secret>, Cow<'_, str>) {
         }
         _ => None,
     };
-    (token, query_for_fal(query))
+    (token, without(query, is_credential))
+}
+
+/// The receivers that a submit's query names, decoded, one for each time that it names one.
+pub fn webhooks_of(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let named = query.split('&').filter(|pair| pair.contains('='));
+    let pairs = named.flat_map(|pair| form_urlencoded::parse(pair.as_bytes()));
+    pairs.filter(|(name, _)| name == webhook::FAL_WEBHOOK).map(|(_, value)| value)
 }
 
 /// Whether a pair's name, once it is decoded as fal would, is the token's.
@@ -387,7 +399,7 @@ fn is_credential(pair: &str) -> bool {
 
 /// Whether it is one of those that are said to the relay alone.
 fn is_for_the_relay(pair: &str) -> bool {
-    is_named(pair, |name| matches!(name, TOKEN | SUBDOMAIN))
+    is_named(pair, |name| matches!(name, TOKEN | SUBDOMAIN | webhook::FAL_WEBHOOK))
 }
 
 fn is_named(pair: &str, is_meant: impl Fn(&str) -> bool) -> bool {

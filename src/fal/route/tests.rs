@@ -221,7 +221,21 @@ fn only_what_is_said_to_the_relay_is_taken_from_a_query() {
     ] {
         assert_eq!(query_for_fal(query), left);
     }
-    assert!(matches!(query_for_fal("logs=1&fal_webhook=https%3A%2F%2Fa"), Cow::Borrowed(_)));
+    assert!(matches!(query_for_fal("logs=1&fal_max_queue_length=3"), Cow::Borrowed(_)));
+}
+
+#[test]
+fn webhooks_are_read_and_stay_here() {
+    for (query, left, wanted) in [
+        ("logs=1&fal_webhook=https%3A%2F%2Fa%2Fb%3Fc%3D1%26d", "logs=1", vec!["https://a/b?c=1&d"]),
+        ("fal%5fwebhook=https://a&x=1", "x=1", vec!["https://a"]),
+        ("fal_webhook=&fal_webhook=b", "", vec!["", "b"]),
+        ("fal_webhook", "", vec![]),
+        ("xfal_webhook=1", "xfal_webhook=1", vec![]),
+    ] {
+        assert_eq!(query_for_fal(query), left, "{query}");
+        assert_eq!(webhooks_of(query).collect::<Vec<_>>(), wanted, "{query}");
+    }
 }
 
 #[test]

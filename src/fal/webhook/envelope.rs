@@ -20,18 +20,33 @@ struct Head<'a> {
     error: Option<&'a str>,
 }
 
+impl<'a> Head<'a> {
+    fn new(request_id: &'a RequestId, error: Option<&'a str>) -> Self {
+        let status = if error.is_some() { "ERROR" } else { "OK" };
+        Self { request_id, gateway_request_id: request_id, status, error }
+    }
+}
+
 /// What stands in place of a payload that is not JSON.
 #[derive(Serialize)]
-struct NoPayload {
+struct NoPayload<'a> {
     payload: (),
-    payload_error: &'static str,
+    payload_error: &'a str,
 }
 
 /// The body of a webhook about a result with this status and body. Any success is OK; else the model's own error body is the
 /// payload. The result's bytes are in it as they came, with their numbers, order of keys and white space.
 pub fn envelope(request_id: &RequestId, status: u16, result: &[u8]) -> Bytes {
-    let error = (!(200..300).contains(&status)).then(|| format!("Invalid status code: {status}"));
-    put(request_id, error.as_deref(), result)
+    put(request_id, status_error(status).as_deref(), result)
+}
+
+/// The body of a webhook that cannot carry its result, with the reason.
+pub fn envelope_without(request_id: &RequestId, status: u16, reason: &str) -> Bytes {
+    let error = status_error(status);
+    let mut body = BytesMut::new();
+    open(&mut body, &Head::new(request_id, error.as_deref()));
+    go_on(&mut body, &NoPayload { payload: (), payload_error: reason });
+    body.freeze()
 }
 
 /// Whether a result cannot be a payload. A single pass that keeps nothing, however deep it is nested.
@@ -39,10 +54,13 @@ pub fn not_json(result: &[u8]) -> bool {
     serde_json::from_slice::<&RawValue>(result).is_err()
 }
 
+fn status_error(status: u16) -> Option<String> {
+    (!(200..300).contains(&status)).then(|| format!("Invalid status code: {status}"))
+}
+
 fn put(request_id: &RequestId, error: Option<&str>, result: &[u8]) -> Bytes {
-    let status = if error.is_some() { "ERROR" } else { "OK" };
     let mut body = BytesMut::new();
-    open(&mut body, &Head { request_id, gateway_request_id: request_id, status, error });
+    open(&mut body, &Head::new(request_id, error));
     match not_json(result) {
         true => go_on(&mut body, &NoPayload { payload: (), payload_error: PAYLOAD_ERROR }),
         false => {

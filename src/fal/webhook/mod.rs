@@ -8,7 +8,7 @@ mod verify;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderName;
 
-pub use envelope::{envelope, not_json};
+pub use envelope::{envelope, envelope_without, not_json};
 pub use key::{Signature, SigningKey};
 pub use keys::{BadKeys, PublicKey, PublicKeys};
 pub use verify::{Claim, Unverified, verify};

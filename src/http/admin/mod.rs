@@ -18,6 +18,7 @@ mod prices;
 mod problem;
 mod tenants;
 mod usage;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -68,6 +69,7 @@ fn api() -> (Router<Admin>, Value) {
         .merge(export::routes())
         .merge(usage::routes())
         .merge(prices::routes())
+        .merge(webhooks::routes())
         .merge(log::routes())
         .merge(import::routes());
     let (router, document) =

@@ -81,6 +81,7 @@ impl Relay {
                 allowed_as: &allowed_as,
                 kind: CallKind::Realtime,
                 tags,
+                webhook: None,
             };
             relay.admit(wanted, &mut outgoing.body).await.map(|admittance| (outgoing, admittance))
         });

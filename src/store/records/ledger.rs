@@ -12,6 +12,7 @@ use crate::period::{Period, Window};
 use crate::pricing::Basis;
 
 use super::directory::Payer;
+use super::webhooks::NewWebhook;
 
 /// How a billable call travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -69,6 +70,8 @@ pub struct NewCall {
     pub hold_basis: &'static str,
     /// The windows of now of the caller's budgets: meters that are not there yet are opened.
     pub windows: Vec<MeterWindow>,
+    /// What is to be told when it ends.
+    pub webhook: Option<NewWebhook>,
     /// Now.
     pub held_at: Timestamp,
 }
@@ -229,6 +232,8 @@ pub struct OwnedCall {
     pub terms: Terms,
     /// What it costs its tenant, once that is known; corrections included.
     pub charge: Option<(Usd, Basis)>,
+    /// Whether somebody is to be told of its end, and was not yet.
+    pub webhook: bool,
 }
 
 /// A call that is not closed, or closed with a cost that is not known: the watch and the sweep go through these.
@@ -250,6 +255,8 @@ pub struct OpenCall {
     pub terms: Terms,
     pub held_at: Timestamp,
     pub sent_at: Option<Timestamp>,
+    /// Whether its webhook is open: then it is followed for that.
+    pub webhook: bool,
 }
 
 /// A row of the ledger, whole.

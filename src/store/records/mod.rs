@@ -5,9 +5,11 @@ mod directory;
 mod ledger;
 mod secrets;
 mod tokens;
+mod webhooks;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
 pub use secrets::*;
 pub use tokens::*;
+pub use webhooks::*;

@@ -72,7 +72,8 @@ macro_rules! select_open_calls {
         concat!(
             "SELECT id, unit_price, unit, multiplier, price_version, tenant_id, key_id,
                     (SELECT group_id FROM keys WHERE keys.id = key_id), account, endpoint, kind, state, lease,
-                    request_id, app_base, held_at, sent_at
+                    request_id, app_base, held_at, sent_at,
+                    EXISTS (SELECT 1 FROM webhooks WHERE webhooks.call_id = calls.id AND webhooks.open = 1), status
              FROM calls ",
             $rest
         )
@@ -99,8 +100,14 @@ pub(super) fn open_call(row: &Row<'_>) -> Result<OpenCall, StoreError> {
             app_base: row.get(14)?,
             held_at: row.get(15)?,
             sent_at: row.get(16)?,
+            webhook: row.get(17)?,
         })
     })
+}
+
+/// The status with which the call of such a row was closed.
+pub(super) fn closed_with(row: &Row<'_>) -> rusqlite::Result<Option<u16>> {
+    row.get(18)
 }
 
 /// The frozen price, which every statement here reads right behind the row's number.

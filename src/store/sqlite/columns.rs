@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    AccountName, AdjustmentId, AuditId, CallId, GroupId, KeyId, LeaseId, OperatorId, RequestId, TenantId,
-    TokenId,
+    AccountName, AdjustmentId, AuditId, CallId, DeliveryId, GroupId, KeyId, LeaseId, OperatorId, RequestId,
+    TenantId, TokenId,
 };
 use crate::key::KeyKind;
 use crate::money::{Delta, Multiplier, UnitPrice, Usd};
 use crate::period::{Period, Zone};
 use crate::pricing::Basis;
-use crate::store::{CallKind, CallState, Role, TenantStatus};
+use crate::store::{CallKind, CallState, DeliveryState, Role, TenantStatus};
 
 /// Lays a type down as an integer.
 macro_rules! integer {
@@ -44,6 +44,7 @@ integer!(GroupId, GroupId, |id| id.0);
 integer!(OperatorId, OperatorId, |id| id.0);
 integer!(AuditId, AuditId, |id| id.0);
 integer!(AdjustmentId, AdjustmentId, |id| id.0);
+integer!(DeliveryId, DeliveryId, |id| id.0);
 
 /// Lays a closed list down as its words.
 macro_rules! word {
@@ -66,6 +67,7 @@ macro_rules! word {
 word!(KeyKind);
 word!(CallKind);
 word!(CallState);
+word!(DeliveryState);
 word!(TenantStatus);
 word!(Role);
 word!(Period);

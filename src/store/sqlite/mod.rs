@@ -13,11 +13,13 @@ mod ledger;
 mod meta;
 mod meters;
 mod open;
+mod query;
 mod reader;
 mod rows;
 mod secrets;
 mod session;
 mod usage;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Bench {
             hold: Usd::ZERO,
             hold_basis: "test",
             windows: Vec::new(),
+            webhook: None,
             held_at: Timestamp::from_micros(2),
         }
     }

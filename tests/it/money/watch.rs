@@ -109,6 +109,7 @@ async fn open_job(office: &Office, made: &Made, number: usize) {
         hold: usd("1"),
         hold_basis: "ceiling",
         windows: Vec::new(),
+        webhook: None,
         held_at: now(),
     };
     let id = office.store.hold(call).await.unwrap().id;

@@ -341,6 +341,7 @@ fn call_of(key: &KeyRecord) -> NewCall {
         hold: Usd::ZERO,
         hold_basis: "test",
         windows: Vec::new(),
+        webhook: None,
         held_at: at(100),
     }
 }

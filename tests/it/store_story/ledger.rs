@@ -109,6 +109,7 @@ pub(super) async fn tenants_own_apart(store: &dyn Store) {
         lease: LeaseId(1),
         terms: call_of(&mine).terms,
         charge: None,
+        webhook: false,
     };
     let ask = |tenant, id| store.owned(tenant, request_id(id));
     assert_eq!(ask(mine.tenant.id, "mine-1").await.unwrap(), Some(owned.clone()));

@@ -123,6 +123,7 @@ pub(crate) fn call_of(key: &KeyRecord) -> NewCall {
         hold: Usd::ZERO,
         hold_basis: "test",
         windows: Vec::new(),
+        webhook: None,
         held_at: at(100),
     }
 }

@@ -267,6 +267,59 @@ CREATE TABLE price_overrides (
     set_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Webhooks. What is to be told of a job, from its submit on; `open` until it is told in `deliveries`.
+CREATE TABLE webhooks (
+    call_id   INTEGER PRIMARY KEY,
+    tenant_id INTEGER NOT NULL,
+    target    TEXT NOT NULL,
+    host      TEXT NOT NULL,            -- the target's origin: deliveries share its places
+    name      TEXT NOT NULL,            -- the delivery's id as its receiver sees it, the same at each try
+    open      INTEGER DEFAULT 1 CHECK (open = 1)
+) STRICT;
+
+CREATE INDEX webhooks_open ON webhooks (call_id) WHERE open = 1;
+
+-- The outbox. The number grows in the order in which jobs ended.
+CREATE TABLE deliveries (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    call_id       INTEGER NOT NULL UNIQUE REFERENCES webhooks (call_id),
+    tenant_id     INTEGER NOT NULL,
+    host          TEXT NOT NULL,
+    state         TEXT NOT NULL DEFAULT 'waiting'
+                  CHECK (state = 'waiting' OR state = 'delivered' OR state = 'dead'),
+    bytes         INTEGER NOT NULL,
+    tries         INTEGER NOT NULL DEFAULT 0,   -- on the ladder; begins anew with a redelivery
+    attempts      INTEGER NOT NULL DEFAULT 0,   -- in all
+    created_at    INTEGER NOT NULL,
+    due_at        INTEGER,                      -- the next try; null when there is none
+    ended_at      INTEGER,
+    status        INTEGER,                      -- of the last answer
+    reason        TEXT,                         -- why the last try failed, in words
+    CHECK ((state = 'waiting') = (due_at IS NOT NULL)),
+    CHECK ((state = 'waiting') = (ended_at IS NULL))
+) STRICT;
+
+CREATE INDEX deliveries_due ON deliveries (due_at, host, bytes) WHERE state = 'waiting';
+CREATE INDEX deliveries_by_tenant ON deliveries (tenant_id, id);
+CREATE INDEX deliveries_dead ON deliveries (tenant_id, id) WHERE state = 'dead';
+CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Apart from their rows, which are written again at each try.
+CREATE TABLE delivery_bodies (
+    id   INTEGER PRIMARY KEY REFERENCES deliveries (id),
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE delivery_attempts (
+    delivery_id INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    status      INTEGER,
+    reason      TEXT,
+    took_micros INTEGER NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+) STRICT, WITHOUT ROWID;
+
 -- Who changed what, from what, to what, why. Never edited.
 CREATE TABLE audit (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -2,7 +2,6 @@
 
 mod adjust;
 mod prices;
-mod query;
 mod search;
 mod spent;
 

@@ -7,7 +7,7 @@ use crate::store::sqlite::rows;
 use crate::store::sqlite::session::Session;
 use crate::store::{CallFilter, CallRecord, OpenCall, StoreError};
 
-use super::query::Query;
+use crate::store::sqlite::query::Query;
 
 pub(super) fn by_id(session: &Session<'_>, id: CallId) -> Result<Option<CallRecord>, StoreError> {
     rows::one(session, select_calls!("", "WHERE calls.id = ?1"), (id,), calls::record)

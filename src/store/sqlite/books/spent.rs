@@ -7,7 +7,7 @@ use crate::store::sqlite::rows;
 use crate::store::sqlite::session::Session;
 use crate::store::{BilledUnits, Dimension, StoreError, UsageFilter, UsageRecord};
 
-use super::query::Query;
+use crate::store::sqlite::query::Query;
 
 /// One stretch of the roll-up for each tenant: the days of a tenant lie side by side.
 pub(super) fn usage(session: &Session<'_>, filter: &UsageFilter) -> Result<Vec<UsageRecord>, StoreError> {

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{CallId, KeyId, TenantId, TokenId};
 use crate::money::{Delta, Usd};
 use crate::store::sqlite::session::Session;
-use crate::store::sqlite::{meters, usage};
+use crate::store::sqlite::{meters, usage, webhooks};
 use crate::store::{Release, Settlement, StoreError};
 
 use super::lookup;
@@ -43,7 +43,11 @@ fn closed(session: &Session<'_>, id: CallId) -> Result<Option<Closed>, StoreErro
     Ok(session.first(sql, (id,), read)?)
 }
 
-pub(super) fn settle(session: &Session<'_>, id: CallId, end: &Settlement) -> Result<bool, StoreError> {
+pub(in crate::store::sqlite) fn settle(
+    session: &Session<'_>,
+    id: CallId,
+    end: &Settlement,
+) -> Result<bool, StoreError> {
     let cost = end.cost;
     let changed = session.execute(
         "UPDATE calls SET state = 'settled', open = NULL, status = ?2, billable_units = ?3, settled_at = ?4,
@@ -89,7 +93,10 @@ pub(super) fn release(session: &Session<'_>, id: CallId, release: &Release) -> R
         (id, release.status, release.reason, release.released_at),
     )?;
     match moved(session, id, changed)? {
-        Some(closed) => free(session, &closed, Usd::ZERO).map(|()| true),
+        Some(closed) => {
+            webhooks::drop_unsent(session, id)?;
+            free(session, &closed, Usd::ZERO).map(|()| true)
+        }
         None => Ok(false),
     }
 }

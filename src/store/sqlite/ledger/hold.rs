@@ -4,8 +4,8 @@ use rusqlite::named_params;
 
 use crate::clock::Timestamp;
 use crate::ids::CallId;
-use crate::store::sqlite::meters;
 use crate::store::sqlite::session::{Session, is_duplicate};
+use crate::store::sqlite::{meters, webhooks};
 use crate::store::{HeldCall, NewCall, SentCall, StoreError};
 
 use super::lookup;
@@ -35,6 +35,9 @@ pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, St
             ":held_at": call.held_at,
         },
     )?);
+    if let Some(webhook) = &call.webhook {
+        webhooks::begin(session, id, call.tenant_id, webhook)?;
+    }
     Ok(HeldCall { id, told: meters::hold(session, call)? })
 }
 

@@ -21,7 +21,8 @@ pub(super) fn owned(
     request_id: &RequestId,
 ) -> Result<Option<OwnedCall>, StoreError> {
     let sql = "SELECT id, unit_price, unit, multiplier, price_version, account, endpoint, app_base, state,
-                      charge_nano, adjusted_charge_nano, cost_basis, lease
+                      charge_nano, adjusted_charge_nano, cost_basis, lease,
+                      EXISTS (SELECT 1 FROM webhooks WHERE webhooks.call_id = calls.id AND webhooks.open = 1)
                FROM calls WHERE request_id = ?1 AND tenant_id = ?2 ORDER BY id LIMIT 1";
     rows::one(session, sql, (request_id, tenant), owned_call)
 }
@@ -39,6 +40,7 @@ fn owned_call(row: &Row<'_>) -> Result<OwnedCall, StoreError> {
             closed: row.get::<_, CallState>(8)?.is_closed(),
             lease: row.get(12)?,
             charge: charge.and_then(|charge| Usd::from_nanos(charge.nanos())).zip(row.get(11)?),
+            webhook: row.get(13)?,
         })
     })
 }

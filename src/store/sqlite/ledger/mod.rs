@@ -11,6 +11,8 @@ use crate::store::{HeldCall, Ledger, NewCall, OpenCall, OwnedCall, Release, Sent
 
 use super::SqliteStore;
 
+pub(super) use close::settle;
+
 impl Ledger for SqliteStore {
     fn hold(&self, call: NewCall) -> Verb<'_, HeldCall> {
         self.write(move |session| hold::hold(session, &call))
