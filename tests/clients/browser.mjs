@@ -25,7 +25,7 @@ const PROVOKED = /^Failed to load resource: the server responded with a status o
 
 const html = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script src="/page.js"></script>`;
 const bundle = await build({
-  entryPoints: ["browser_page.mjs"],
+  entryPoints: [new URL("browser_page.mjs", import.meta.url).pathname],
   bundle: true,
   format: "iife",
   platform: "browser",
