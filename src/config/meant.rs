@@ -51,6 +51,7 @@ impl Reader<'_> {
                 queue: self.list("server.hosts.queue", values::host_name),
                 run: self.list("server.hosts.run", values::host_name),
                 rest: self.list("server.hosts.rest", values::host_name),
+                cdn: self.list("server.hosts.cdn", values::host_name),
             },
         }
     }
@@ -80,6 +81,7 @@ impl Reader<'_> {
             rest_url: self.server_of_fal("upstream.rest_url", WEB, allow_plain),
             api_url: self.server_of_fal("upstream.api_url", WEB, allow_plain),
             cdn_url: self.server_of_fal("upstream.cdn_url", WEB, allow_plain),
+            upload_hosts: self.upload_hosts(allow_plain),
             ws_url: self.server_of_fal("upstream.ws_url", SOCKETS, allow_plain),
             jwks_url: self.server_of_fal("upstream.jwks_url", WEB, allow_plain),
             queue_aliases: self.list("upstream.queue_aliases", |url| values::base_url(url, WEB)),
@@ -87,12 +89,28 @@ impl Reader<'_> {
             connect_timeout: self.millis("upstream.connect_timeout_ms"),
             queue_head_timeout: self.seconds("upstream.queue_head_timeout_seconds"),
             run_head_timeout: self.seconds("upstream.run_head_timeout_seconds"),
+            upload_head_timeout: self.seconds("upstream.upload_head_timeout_seconds"),
             body_idle: self.seconds("upstream.body_idle_seconds"),
             pool_idle: self.seconds("upstream.pool_idle_seconds"),
             pool_max_idle: self.number("upstream.pool_max_idle", 0..=MAX_COUNT),
             http2: self.switch("upstream.http2"),
             loopback_only: self.said.sandbox,
         }
+    }
+
+    fn upload_hosts(&mut self, allow_plain: bool) -> Vec<upstream::UploadHost> {
+        let key = "upstream.upload_urls";
+        let urls = self.list(key, |url| {
+            let url = values::base_url(url, WEB)?;
+            match values::is_plain(&url) && !allow_plain && !values::is_loopback(&url) {
+                true => Err(format!("holds {url:?}, to which files would travel unencrypted; use https://")),
+                false => Ok(url),
+            }
+        });
+        if urls.len() > upstream::UPLOAD_HOSTS_MAX {
+            self.refuse(key, format!("holds more than {} addresses", upstream::UPLOAD_HOSTS_MAX));
+        }
+        urls.into_iter().take(upstream::UPLOAD_HOSTS_MAX).map(upstream::UploadHost::at).collect()
     }
 
     /// The address of one of fal's servers: encrypted, unless it is this machine or the operator insists.
@@ -122,6 +140,12 @@ impl Reader<'_> {
             key_check: self.millis("relay.key_check_ms"),
             watch_after: self.seconds("relay.watch_after_seconds"),
             pricing: self.pricing(),
+            uploads: relay::Uploads {
+                through_relay: self.switch("uploads.through_relay"),
+                max_bytes: self.number("uploads.max_bytes", 1..=i64::MAX),
+                address_life: self.seconds("uploads.address_seconds"),
+                pass_downloads: self.switch("uploads.pass_downloads"),
+            },
         }
     }
 

@@ -17,7 +17,7 @@ use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, RouteError};
+use crate::fal::{self, Call, FollowUp, Piece, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
@@ -166,7 +166,7 @@ impl Front {
             return Err(refuse(error));
         }
         let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
+        let caller = self.caller(&call, &parts, peer, address, notes).await?;
         let inbound = Inbound {
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
@@ -175,7 +175,37 @@ impl Front {
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
-        self.carry(caller, call.map_err(refuse)?, inbound, notes).await
+        match (caller, call.map_err(refuse)?) {
+            (None, Call::Upload(Upload::File { path, door })) => {
+                notes.route = Route::File;
+                self.relay.file(&path, door, inbound, notes).await
+            }
+            (None, _) => Err(Refusal::Unauthorized),
+            (Some(caller), call) => self.carry(caller, call, inbound, notes).await,
+        }
+    }
+
+    /// Who calls; `None` for what needs nobody.
+    async fn caller(
+        &self,
+        call: &Result<Call, RouteError>,
+        parts: &request::Parts,
+        peer: &Peer,
+        address: IpAddr,
+        notes: &mut Notes,
+    ) -> Result<Option<Caller>, Refusal> {
+        if let Ok(Call::Upload(upload)) = call {
+            notes.route = Route::Upload;
+            if matches!(upload, Upload::File { .. }) {
+                return Ok(None);
+            }
+            let query = parts.uri.query();
+            let known = self.relay.identify_upload(upload, query, &parts.headers, address, notes).await?;
+            if known.is_some() {
+                return Ok(known);
+            }
+        }
+        self.relay.identify(&parts.headers, &peer.last_key, address, notes).await.map(Some)
     }
 
     /// What the holder of a key asks about himself.
@@ -218,9 +248,7 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = route(&call);
-        if !call.may_be_billed() {
-            self.relay.pace(&caller).await?;
-        }
+        self.pace(&caller, &call).await?;
         match call {
             Call::Submit { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
@@ -237,7 +265,19 @@ impl Front {
                 notes.endpoint = Some(endpoint.clone().into());
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
-            Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+            Call::Storage(step) => self.relay.storage(&caller, step, inbound, notes).await,
+            Call::Upload(upload) => self.relay.upload(&caller, upload, inbound, notes).await,
+        }
+    }
+
+    /// Lets a call in under the limits that count for its kind. What may be billed has a door of its own; the parts of an
+    /// upload belong to one that was let in.
+    async fn pace(&self, caller: &Caller, call: &Call) -> Result<(), Refusal> {
+        match call {
+            Call::Upload(Upload::Bytes(Piece::Part(_) | Piece::End) | Upload::Piece { .. }) => Ok(()),
+            _ if call.may_be_billed() => Ok(()),
+            _ if call.begins_upload() => self.relay.begin_upload(caller).await,
+            _ => self.relay.pace(caller).await,
         }
     }
 }
@@ -245,6 +285,10 @@ impl Front {
 fn refuse(error: RouteError) -> Refusal {
     match error {
         RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
+        RouteError::Part => Refusal::Parameter {
+            name: "part".to_owned(),
+            reason: "is a whole number from 1 to 10000".to_owned(),
+        },
         RouteError::Method { allow } => Refusal::Method { allow },
         RouteError::Unknown => Refusal::UnknownRoute,
     }
@@ -261,5 +305,7 @@ fn route(call: &Call) -> Route {
         Call::Run { .. } => Route::Run,
         Call::Stream { .. } => Route::Stream,
         Call::Storage(_) => Route::Storage,
+        Call::Upload(Upload::File { .. }) => Route::File,
+        Call::Upload(_) => Route::Upload,
     }
 }

@@ -34,6 +34,9 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         // Not 429, which both official clients answer by sending again.
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
+        Refusal::UploadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "upload_too_large"),
+        // Not 404: fal's media host answers so to a file that is not there.
+        Refusal::UploadAddress => (StatusCode::FORBIDDEN, "upload_not_found"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -112,7 +115,7 @@ fn platform_type(status: StatusCode) -> &'static str {
 fn body(refusal: &Refusal, kind: &str) -> serde_json::Value {
     match refusal {
         Refusal::UnknownRequest => json!({"status": "NOT_FOUND"}),
-        Refusal::BodyTooLarge { max_bytes } => {
+        Refusal::BodyTooLarge { max_bytes } | Refusal::UploadTooLarge { max_bytes } => {
             json!({"detail": refusal.to_string(), "error_type": kind, "max_bytes": max_bytes})
         }
         Refusal::Parameter { name, .. } => {

@@ -60,6 +60,8 @@ pub struct Hosts {
     pub run: Vec<String>,
     /// Names that mean storage and tokens.
     pub rest: Vec<String>,
+    /// Names that mean the media host.
+    pub cdn: Vec<String>,
 }
 
 impl Default for Settings {

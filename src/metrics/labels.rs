@@ -40,6 +40,10 @@ labels! {
         Stream = "stream",
         /// A step of an upload.
         Storage = "storage",
+        /// The bytes of an upload.
+        Upload = "upload",
+        /// A file of the media host.
+        File = "file",
         /// What a key may do, and what it has left.
         Account = "account",
         /// What a key has spent.
@@ -133,6 +137,10 @@ labels! {
         Run = "run",
         /// Storage.
         Rest = "rest",
+        /// Media.
+        Cdn = "cdn",
+        /// The other hosts that uploads go to.
+        Upload = "upload",
     }
 }
 

@@ -10,7 +10,7 @@ use super::ledger::Admitted;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
-use crate::limits::{Admission, Ask, Standing};
+use crate::limits::{Admission, Ask, Bound, Standing};
 use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample};
 use crate::store::{CallKind, NewCall, Spent, Terms};
 use crate::upstream::{Beginning, RequestBody};
@@ -34,7 +34,15 @@ pub(super) struct Admittance {
 impl Relay {
     /// Lets a call that is not billed in under the limits on requests.
     pub async fn pace(&self, caller: &Caller) -> Result<(), Refusal> {
-        let bounds = caller.request_bounds();
+        self.let_in(caller, caller.request_bounds()).await
+    }
+
+    /// Lets an upload begin.
+    pub async fn begin_upload(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.let_in(caller, caller.upload_bounds()).await
+    }
+
+    async fn let_in(&self, caller: &Caller, bounds: &[Bound]) -> Result<(), Refusal> {
         if bounds.is_empty() {
             return Ok(());
         }

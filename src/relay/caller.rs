@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::ids::{KeyId, TenantId};
+use crate::key::KeyDigest;
 use crate::limits::{Bound, Owner, Owners, What};
 use crate::period::Window;
 use crate::rules::{Effective, Rules};
@@ -22,17 +23,23 @@ struct Card {
     /// On requests, and on calls that may be billed.
     request_bounds: Vec<Bound>,
     billable_bounds: Vec<Bound>,
+    /// On uploads that begin.
+    upload_bounds: Vec<Bound>,
+    /// By what it is known again.
+    digest: KeyDigest,
     /// The windows of now of the budgets, and until when they are those of now.
     windows: Mutex<Option<(Window, Vec<MeterWindow>)>>,
 }
 
 impl Caller {
-    pub(super) fn new(record: KeyRecord) -> Self {
+    pub(super) fn new(record: KeyRecord, digest: KeyDigest) -> Self {
         let rules = Effective::new([&record.tenant.rules, &record.group.rules, &record.rules]);
         let card = Card {
             rules,
             request_bounds: bounds(&record, &[What::Requests]),
             billable_bounds: bounds(&record, &[What::Requests, What::Submits, What::Jobs]),
+            upload_bounds: bounds(&record, &[What::Requests, What::Uploads]),
+            digest,
             windows: Mutex::default(),
             record,
         };
@@ -85,6 +92,21 @@ impl Caller {
         &self.0.billable_bounds
     }
 
+    /// The limits of an upload that begins.
+    pub(super) fn upload_bounds(&self) -> &[Bound] {
+        &self.0.upload_bounds
+    }
+
+    /// All its limits.
+    pub(super) fn every_bound(&self) -> Vec<Bound> {
+        bounds(&self.0.record, &[What::Requests, What::Submits, What::Jobs, What::Uploads])
+    }
+
+    /// By what it is known again without its key.
+    pub(super) fn digest(&self) -> KeyDigest {
+        self.0.digest
+    }
+
     /// The windows of `now` of the key's budgets and its tenant's.
     pub(super) fn windows(&self, now: Timestamp) -> Vec<MeterWindow> {
         let budgets = &self.0.record.budgets;
@@ -127,6 +149,7 @@ fn bounds(record: &KeyRecord, whats: &[What]) -> Vec<Bound> {
             What::Requests => rules.requests_per_minute,
             What::Submits => rules.submits_per_minute,
             What::Jobs => rules.jobs_in_flight,
+            What::Uploads => rules.uploads_per_minute,
         };
         whats
             .iter()

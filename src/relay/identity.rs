@@ -98,6 +98,22 @@ impl Identities {
                 caller
             }
         };
+        self.admitted(caller, address)
+    }
+
+    /// The caller who showed his key when something was sealed for him; what has become of the key since counts.
+    pub(super) async fn again(
+        &self,
+        digest: KeyDigest,
+        address: IpAddr,
+        counts: &Worker,
+    ) -> Result<Caller, Refusal> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let caller = self.caller(digest, generation, counts).await?.ok_or(Refusal::Unauthorized)?;
+        self.admitted(caller, address)
+    }
+
+    fn admitted(&self, caller: Caller, address: IpAddr) -> Result<Caller, Refusal> {
         let record = caller.record();
         match record.is_active(self.clock.now()) && record.kind == self.kind {
             true if caller.admits(address) => Ok(caller),
@@ -119,7 +135,7 @@ impl Identities {
             return Ok(known.caller);
         }
         counts.looked_up(Memory::Identity, false);
-        let caller = self.store.key_by_digest(digest).await?.map(Caller::new);
+        let caller = self.store.key_by_digest(digest).await?.map(|record| Caller::new(record, digest));
         self.known.insert(digest, Known { generation, caller: caller.clone() });
         Ok(caller)
     }
@@ -178,7 +194,7 @@ mod tests {
             rules: Rules::default(),
             created_at,
         };
-        Caller::new(KeyRecord {
+        let record = KeyRecord {
             id: KeyId(1),
             tenant,
             group,
@@ -191,7 +207,8 @@ mod tests {
             starts_at: None,
             expires_at: None,
             revoked_at: None,
-        })
+        };
+        Caller::new(record, KeyDigest([0; 32]))
     }
 
     #[test]

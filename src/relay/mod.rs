@@ -19,8 +19,8 @@ mod reply;
 mod run;
 mod settings;
 mod shared;
-mod storage;
 mod submit;
+mod uploads;
 mod watch;
 
 use std::net::IpAddr;
@@ -37,7 +37,7 @@ pub use notes::Notes;
 pub use prices::Pricing;
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody};
-pub use settings::Settings;
+pub use settings::{Settings, Uploads};
 pub use shared::{Given, Shared};
 
 use ledger::{Admitted, Ledger};
@@ -115,8 +115,13 @@ impl Relay {
 
     /// The request to fal that carries this call.
     fn outgoing(&self, to: Target, inbound: Inbound) -> Outgoing {
+        self.outgoing_within(to, inbound, self.shared.settings.max_body_bytes)
+    }
+
+    /// The same with a body of at most `max_bytes`.
+    fn outgoing_within(&self, to: Target, inbound: Inbound, max_bytes: u64) -> Outgoing {
         let limits = BodyLimits {
-            max_bytes: self.shared.settings.max_body_bytes,
+            max_bytes,
             idle: inbound.body_idle,
             min_bytes_per_second: inbound.body_min_bytes_per_second,
         };

@@ -19,6 +19,33 @@ pub struct Settings {
     pub watch_after: Duration,
     /// Prices.
     pub pricing: Pricing,
+    /// Uploads.
+    pub uploads: Uploads,
+}
+
+/// Uploads: `[uploads]` of the configuration, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uploads {
+    /// Whether the bytes of all uploads run through the relay.
+    pub through_relay: bool,
+    /// The largest upload through the relay.
+    pub max_bytes: u64,
+    /// How long an address or a token of the relay's can be used.
+    pub address_life: Duration,
+    /// Whether files of the media host are read through the relay.
+    pub pass_downloads: bool,
+}
+
+impl Default for Uploads {
+    /// The values of `config/fal-relay.toml`; a test of the configuration compares them.
+    fn default() -> Self {
+        Self {
+            through_relay: false,
+            max_bytes: 5 * 1024 * 1024 * 1024,
+            address_life: Duration::from_secs(6 * 3600),
+            pass_downloads: false,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -31,6 +58,7 @@ impl Default for Settings {
             key_check: Duration::from_secs(1),
             watch_after: Duration::from_secs(30),
             pricing: Pricing::default(),
+            uploads: Uploads::default(),
         }
     }
 }

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use zeroize::Zeroizing;
+
 use super::accounts::Accounts;
 use super::addresses::AddressBook;
 use super::identity::Identities;
 use super::owners::Owners;
 use super::prices::Prices;
 use super::settings::Settings;
+use super::uploads::{Book, Hosts, SECRET_NAME, Seals, Tokens};
 use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::ids::{CallId, LeaseId};
 use crate::key::KeyKind;
 use crate::limits::{Lease, Limits, Owners as LeaseOwners};
+use crate::random::Random;
 use crate::store::{CallState, OpenCall, Store, StoreError};
 use crate::upstream::{self, Account};
 
@@ -34,6 +38,8 @@ pub struct Given {
     pub clock: Arc<dyn Clock>,
     /// Keys of this kind open the relay's ports, others do not.
     pub kind: KeyKind,
+    /// Chance.
+    pub random: Random,
     /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
     pub first_lease: i64,
 }
@@ -50,6 +56,11 @@ pub struct Shared {
     pub(super) accounts: Accounts,
     pub(super) addresses: AddressBook,
     pub(super) settings: Settings,
+    pub(super) seals: Seals,
+    pub(super) hosts: Hosts,
+    pub(super) media_tokens: Tokens,
+    /// Bytes of the uploads under way.
+    pub(super) uploads: Book,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
     next_lease: AtomicI64,
@@ -62,13 +73,18 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, kind, first_lease } = given;
+        let Given { store, limits, alerts, accounts, clock, kind, random, first_lease } = given;
+        let seals = seals(&*store, random, &clock, &settings).await?;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
         let shared = Self {
             identities: Identities::new(store.clone(), clock.clone(), kind, settings.identity_cache_entries),
             owners: Owners::new(store.clone(), settings.owner_cache_entries),
+            seals,
+            hosts: Hosts::new(upstream),
+            media_tokens: Tokens::of(accounts.iter()),
+            uploads: Book::default(),
             accounts: Accounts::new(accounts),
             addresses: AddressBook::new(upstream),
             instance: store.instance().await?,
@@ -139,6 +155,20 @@ impl Shared {
             }
         }
     }
+}
+
+/// What uploads are sealed with: the secret is drawn at the first start, and every process on the store has the same.
+async fn seals(
+    store: &dyn Store,
+    random: Random,
+    clock: &Arc<dyn Clock>,
+    settings: &Settings,
+) -> Result<Seals, StoreError> {
+    let none = || StoreError::Backend("the secret for uploads cannot be made".into());
+    let mut offered = Zeroizing::new([0; 32]);
+    random.fill(&mut *offered).map_err(|_| none())?;
+    let secret = store.secret(SECRET_NAME, offered).await?;
+    Seals::new(&secret, random, clock.clone(), settings.uploads.address_life).ok_or_else(none)
 }
 
 /// The place of an open call among the jobs in flight.

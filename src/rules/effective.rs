@@ -50,6 +50,11 @@ impl Effective {
         self.0.iter().all(|rules| rules.admits_origin(origin))
     }
 
+    /// The most bytes of one upload: the least that a level says.
+    pub fn max_upload(&self) -> Option<u64> {
+        self.0.iter().filter_map(|rules| rules.max_upload_bytes).min()
+    }
+
     /// The largest price of one request: the least that a level says.
     pub fn max_request(&self) -> Option<Usd> {
         self.0.iter().filter_map(|rules| rules.max_request_usd).min()

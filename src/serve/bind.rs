@@ -43,8 +43,11 @@ pub(super) fn certificates(
 /// certificate can still use those.
 pub(super) fn upstream_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, ServeError> {
     let settings = &config.upstream;
-    let addresses = [&settings.queue_url, &settings.run_url, &settings.rest_url];
-    if !addresses.iter().any(|address| address.starts_with("https:")) {
+    let uploads = settings.upload_hosts.iter().map(|host| &host.url);
+    let mut addresses = [&settings.queue_url, &settings.run_url, &settings.rest_url, &settings.cdn_url]
+        .into_iter()
+        .chain(uploads);
+    if !addresses.any(|address| address.starts_with("https:")) {
         return Ok(None);
     }
     Ok(Some(Arc::new(tls::client_config(settings.ca_file.as_deref(), settings.http2)?)))

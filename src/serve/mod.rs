@@ -111,6 +111,7 @@ impl House {
             accounts,
             clock: clock.clone(),
             kind,
+            random: random.clone(),
             first_lease: first_lease(&random)?,
         };
         let shared = Shared::new(config.relay.clone(), &config.upstream, given).await?;

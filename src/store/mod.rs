@@ -12,6 +12,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::clock::Timestamp;
 use crate::ids::{AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId};
 use crate::key::KeyDigest;
@@ -30,6 +32,8 @@ pub trait Store: Directory + Ledger + Books {
     fn ping(&self) -> Verb<'_, ()>;
     /// Tells this relay's calls from another's on the same fal account; drawn when the store was made.
     fn instance(&self) -> Verb<'_, Arc<str>>;
+    /// The secret of this name, which all who open the store share: `offered` becomes it unless there is one.
+    fn secret(&self, name: &'static str, offered: Zeroizing<[u8; 32]>) -> Verb<'_, Zeroizing<[u8; 32]>>;
 }
 
 /// Tenants, groups, keys, operators and budgets. Each change is written to the audit log in its own transaction; one that

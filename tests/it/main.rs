@@ -35,6 +35,7 @@ mod store_directory_story;
 mod store_sqlite;
 mod store_story;
 mod support;
+mod uploads;
 mod upstream_answers;
 mod upstream_failfast;
 mod upstream_h2;

@@ -6,6 +6,7 @@ use http::Method;
 use url::form_urlencoded;
 
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
+use crate::fal::upload::{self, Door, Upload};
 use crate::ids::RequestId;
 
 /// The longest path that is looked at: the longest endpoint and request id, with room for prefix, marker and suffix.
@@ -26,6 +27,8 @@ pub enum Role {
     Run,
     /// fal's REST service: storage.
     Rest,
+    /// fal's media host.
+    Cdn,
 }
 
 /// What a request asks for.
@@ -57,15 +60,26 @@ pub enum Call {
     },
     /// Prepare an upload.
     Storage(Storage),
+    /// Carry the bytes of one.
+    Upload(Upload),
 }
 
 impl Call {
+    /// Whether an upload begins with it.
+    pub fn begins_upload(&self) -> bool {
+        match self {
+            Self::Storage(step) => matches!(step, Storage::Initiate | Storage::InitiateMultipart),
+            Self::Upload(upload) => matches!(upload, Upload::Whole | Upload::Begin { .. }),
+            Self::Submit { .. } | Self::Follow { .. } | Self::Run { .. } | Self::Stream { .. } => false,
+        }
+    }
+
     /// Whether fal may bill it. Whoever adds a kind of call decides here, and the journey of one that may be billed begins
     /// with its admission (invariant 2).
     pub fn may_be_billed(&self) -> bool {
         match self {
             Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } => true,
-            Self::Follow { .. } | Self::Storage(_) => false,
+            Self::Follow { .. } | Self::Storage(_) | Self::Upload(_) => false,
         }
     }
 }
@@ -95,6 +109,8 @@ pub enum Storage {
     InitiateMultipart,
     /// Close an upload in parts.
     CompleteMultipart,
+    /// Ask for a token with which the media host takes files.
+    Token,
 }
 
 /// Why a request is not a call.
@@ -109,6 +125,9 @@ pub enum RouteError {
         /// The value of the `Allow` header.
         allow: &'static str,
     },
+    /// No part of an upload has such a number.
+    #[error("a part's number is from 1 to 10000")]
+    Part,
     /// There is no such route.
     #[error("no such route")]
     Unknown,
@@ -152,6 +171,7 @@ impl Storage {
             Self::Initiate => "/storage/upload/initiate",
             Self::InitiateMultipart => "/storage/upload/initiate-multipart",
             Self::CompleteMultipart => "/storage/upload/complete-multipart",
+            Self::Token => "/storage/auth/token",
         }
     }
 }
@@ -161,13 +181,20 @@ impl Storage {
 /// A path that any server could read in a second way is refused, not repaired: percent-encoding, dot segments, empty
 /// segments. One slash at the end is accepted everywhere, since clients write it.
 pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError> {
+    if role == Role::Cdn {
+        return upload::cdn(method, path, Door::Host).map(Call::Upload);
+    }
+    let below = path.strip_prefix(upload::CDN_PATH).filter(|below| below.starts_with('/'));
+    if let Some(path) = below.filter(|_| matches!(role, Role::Relay | Role::Rest)) {
+        return upload::cdn(method, path, Door::Path).map(Call::Upload);
+    }
     let path = well_formed(path)?;
     let (first, rest) = split_segment(path);
     match (role, first) {
         (Role::Relay | Role::Run, "run") => run(method, rest),
         (Role::Relay, "queue") => queue(method, rest),
         (Role::Relay | Role::Rest, "storage") => storage(method, rest),
-        (Role::Rest, _) => Err(RouteError::Unknown),
+        (Role::Rest | Role::Cdn, _) => Err(RouteError::Unknown),
         (Role::Relay, _) if RESERVED.contains(&first) => Err(RouteError::Unknown),
         (Role::Relay | Role::Queue, _) => queue(method, path),
         (Role::Run, _) => run(method, path),
@@ -250,7 +277,12 @@ fn run(method: &Method, path: &str) -> Result<Call, RouteError> {
 }
 
 fn storage(method: &Method, path: &str) -> Result<Call, RouteError> {
+    if let Some(rest) = path.strip_prefix("upload/bytes") {
+        let rest = if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
+        return upload::bytes(method, rest.ok_or(RouteError::Unknown)?).map(Call::Upload);
+    }
     let step = match path {
+        "auth/token" => Storage::Token,
         "upload/initiate" => Storage::Initiate,
         "upload/initiate-multipart" => Storage::InitiateMultipart,
         "upload/complete-multipart" => Storage::CompleteMultipart,

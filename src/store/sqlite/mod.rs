@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
 
 use crate::metrics::StoreCounts;
 
@@ -141,6 +142,10 @@ impl Store for SqliteStore {
 
     fn instance(&self) -> Verb<'_, Arc<str>> {
         self.read(meta::instance)
+    }
+
+    fn secret(&self, name: &'static str, offered: Zeroizing<[u8; 32]>) -> Verb<'_, Zeroizing<[u8; 32]>> {
+        self.write(move |session| meta::secret(session, name, &offered))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fal_relay::fal::{Call, FollowUp, Role, Storage, parse};
+use fal_relay::fal::{Call, FollowUp, Role, Storage, Upload, parse};
 use fal_relay::period::Period;
 use futures_util::future::join_all;
 use http::Method;
@@ -62,11 +62,19 @@ fn kind(call: &Call) -> usize {
             Storage::Initiate => 7,
             Storage::InitiateMultipart => 8,
             Storage::CompleteMultipart => 9,
+            Storage::Token => 10,
+        },
+        Call::Upload(upload) => match upload {
+            Upload::Bytes(_) => 11,
+            Upload::Whole => 12,
+            Upload::Begin { .. } => 13,
+            Upload::Piece { .. } => 14,
+            Upload::File { .. } => 15,
         },
     }
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 16;
 /// What fal does not bill: questions about jobs that were let in, their end, and uploads.
 const FREE: std::ops::Range<usize> = 3..KINDS;
 
@@ -94,6 +102,12 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/storage/upload/initiate"),
     ("rest.fal.ai", Role::Rest, "POST", "/storage/upload/initiate-multipart"),
     ("relay.test", Role::Relay, "POST", "/storage/upload/complete-multipart"),
+    ("relay.test", Role::Relay, "POST", "/storage/auth/token/"),
+    ("relay.test", Role::Relay, "PUT", "/storage/upload/bytes?sealed=a"),
+    ("v3.fal.media", Role::Cdn, "POST", "/files/upload"),
+    ("relay.test", Role::Relay, "POST", "/storage/cdn/files/upload/multipart"),
+    ("v3.fal.media", Role::Cdn, "PUT", "/files/a/multipart/b/1"),
+    ("v3.fal.media", Role::Cdn, "GET", "/files/a"),
 ];
 
 #[tokio::test]

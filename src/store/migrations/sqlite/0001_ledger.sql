@@ -10,6 +10,13 @@ CREATE TABLE instance (
 
 INSERT INTO instance (id) VALUES (lower(hex(randomblob(8))));
 
+-- Secrets that the relay made for itself at its first start, and that all who open the store share: what uploads are sealed
+-- with.
+CREATE TABLE secrets (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE tenants (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL,
