@@ -348,7 +348,7 @@ async fn a_revoked_keys_addresses_and_tokens_die_with_it() {
         client.send(request("POST", "/storage/cdn/files/upload", &fields, b"x"))
     };
     assert_eq!((whole().await.status, media().await.status), (200, 200));
-    relay.cli(&["key", "revoke", &made.record.id.to_string(), "--yes"]);
+    relay.cli(&["key", "revoke", &made.record.id.to_string()]);
     while whole().await.status == 200 {}
     assert_eq!((whole().await.status, media().await.status), (401, 401));
 }
