@@ -5,6 +5,7 @@
 //! 0. [`clock`], [`ids`], [`money`], [`random`], [`secret`]: time, identities, amounts, chance and secrets.
 //! 1. [`key`], [`fal`], [`call_log`], [`metrics`]: the relay's own keys; fal's protocol as pure functions; the log of
 //!    calls; what is counted. [`period`], [`rules`], [`pricing`]: budget periods; who may call what; what a call costs.
+//!    [`outside`]: the way to addresses that tenants name.
 //! 2. [`store`], [`limits`], [`alerts`], [`tls`], [`upstream`], [`platform`], and beside them [`sandbox`]: the ledger, rates,
 //!    certificates, the only door to fal, the operator's questions to fal, and a twin of fal.
 //! 3. [`relay`], [`admin`], [`billing`]: the journey of a call; changes to keys; prices and fal's bill.
@@ -27,6 +28,7 @@ pub mod key;
 pub mod limits;
 pub mod metrics;
 pub mod money;
+pub mod outside;
 pub mod period;
 pub mod platform;
 pub mod pricing;

@@ -49,6 +49,28 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// 32 random bytes from which a key grows: they print as stars and are wiped when dropped.
+#[derive(Clone)]
+pub struct Seed(Zeroizing<[u8; 32]>);
+
+impl Seed {
+    /// Hides `bytes`.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves. Each call of this is a place to review.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("****")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +82,6 @@ mod tests {
         assert_eq!(secret.last_four(), "cret");
         assert_eq!(Secret::new("short").last_four(), "****");
         assert_eq!(secret, Secret::new("0123456789abcdef:secret"));
+        assert_eq!(format!("{:?}", Seed::new([7; 32])), "****");
     }
 }

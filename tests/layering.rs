@@ -20,7 +20,7 @@ mod layering {
     /// The floors, from the ground up. Rooms on one floor do not know each other.
     const FLOORS: &[&[&str]] = &[
         &["clock", "ids", "money", "random", "secret"],
-        &["key", "fal", "call_log", "metrics", "period", "rules", "pricing"],
+        &["key", "fal", "call_log", "metrics", "period", "rules", "pricing", "outside"],
         &["store", "limits", "alerts", "tls", "upstream", "platform", "sandbox"],
         &["relay", "admin", "billing"],
         &["http"],

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use url::Url;
-
 use super::AdminError;
+use crate::outside::Guard;
 
 /// The longest name, in characters.
 const MAX_NAME_CHARS: usize = 64;
@@ -14,9 +13,6 @@ const MAX_REASON_CHARS: usize = 500;
 
 /// The most tags of a tenant.
 const MAX_TAGS: usize = 32;
-
-/// The longest address for alerts.
-const MAX_URL_LEN: usize = 2048;
 
 /// Rows of a page, when nobody says how many, and at most.
 const PAGE_ROWS: u32 = 100;
@@ -41,15 +37,8 @@ pub(super) fn tags(tags: &[String]) -> Result<(), AdminError> {
 }
 
 /// Checks where alerts go.
-pub(super) fn alert_url(text: &str) -> Result<(), AdminError> {
-    let sound = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    match text.len() <= MAX_URL_LEN && Url::parse(text).is_ok_and(|url| sound(&url)) {
-        true => Ok(()),
-        false => Err(AdminError::field(
-            "alert_url",
-            format!("must be an http or https address of at most {MAX_URL_LEN} characters"),
-        )),
-    }
+pub(super) fn alert_url(guard: &Guard, text: &str) -> Result<(), AdminError> {
+    guard.judge(text).map(drop).map_err(|refused| AdminError::field("alert_url", refused.to_string()))
 }
 
 /// How many rows a page has.

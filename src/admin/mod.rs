@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
 use crate::key::{ApiKey, KeyKind};
+use crate::outside::{self, Guard};
 use crate::random::Random;
 use crate::store::{Author, OperatorRecord, PriceOverride, Role, Store};
 
@@ -58,12 +59,14 @@ pub struct Admin {
     random: Random,
     kind: KeyKind,
     own_prices: Arc<[PriceOverride]>,
+    guard: Guard,
 }
 
 impl Admin {
     /// A service over `store`. Keys are live ones unless somebody says otherwise.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, random: Random) -> Self {
-        Self { store, clock, random, kind: KeyKind::Live, own_prices: Arc::new([]) }
+        let guard = Guard::new(outside::Settings { allow_http: true, ..outside::Settings::default() });
+        Self { store, clock, random, kind: KeyKind::Live, own_prices: Arc::new([]), guard }
     }
 
     /// Says of which kind new keys are when nobody says.
@@ -76,6 +79,12 @@ impl Admin {
     #[must_use]
     pub fn with_own_prices(self, own_prices: Vec<PriceOverride>) -> Self {
         Self { own_prices: own_prices.into(), ..self }
+    }
+
+    /// Says where tenants may be told of alerts; public addresses alone, unless somebody says otherwise.
+    #[must_use]
+    pub fn with_guard(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Now, on the clock by which keys begin and end.

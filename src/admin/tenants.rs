@@ -82,7 +82,7 @@ impl Actor {
     pub async fn create_tenant(&self, create: TenantCreate) -> Result<TenantView, AdminError> {
         let author = self.author(Role::Manage)?;
         check::name("name", &create.name)?;
-        create.alert_url.as_deref().map_or(Ok(()), check::alert_url)?;
+        create.alert_url.as_deref().map_or(Ok(()), |url| check::alert_url(&self.admin.guard, url))?;
         check::tags(&create.tags)?;
         let new = NewTenant {
             rules: create.rules.read()?,
@@ -136,7 +136,8 @@ impl Actor {
     pub async fn update_tenant(&self, id: TenantId, update: TenantUpdate) -> Result<TenantView, AdminError> {
         let author = self.author(Role::Manage)?;
         update.name.as_deref().map_or(Ok(()), |name| check::name("name", name))?;
-        update.alert_url.as_ref().and_then(Option::as_deref).map_or(Ok(()), check::alert_url)?;
+        let alert_url = update.alert_url.as_ref().and_then(Option::as_deref);
+        alert_url.map_or(Ok(()), |url| check::alert_url(&self.admin.guard, url))?;
         update.tags.as_deref().map_or(Ok(()), check::tags)?;
         let change = TenantChange {
             rules: update.rules.map(|rules| rules.read()).transpose()?,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::outside::{Client, Guard, Pace, Target, refusal};
 
 /// Alerts that may wait to be sent; beyond that they are only logged.
 const WAITING_MAX: usize = 256;
@@ -20,6 +21,14 @@ const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No connection is kept: alerts to one receiver are rare.
+const PACE: Pace = Pace {
+    connect_timeout: ANSWER_TIMEOUT,
+    answer_timeout: ANSWER_TIMEOUT,
+    idle_max: 0,
+    idle_timeout: ANSWER_TIMEOUT,
+};
 
 /// Where alerts are handed in.
 #[derive(Clone, Debug)]
@@ -38,7 +47,8 @@ pub struct Sending {
 }
 
 struct Courier {
-    client: reqwest::Client,
+    guard: Guard,
+    client: Client,
     clock: Arc<dyn Clock>,
 }
 
@@ -49,14 +59,11 @@ impl Alerts {
     }
 
     /// Alerts, and what sends them.
-    pub fn new(clock: Arc<dyn Clock>) -> Result<(Self, Sending), reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(ANSWER_TIMEOUT)
-            .build()?;
+    pub fn new(guard: &Guard, clock: Arc<dyn Clock>) -> Result<(Self, Sending), reqwest::Error> {
+        let client = guard.client(PACE)?;
+        let guard = guard.clone();
         let (alerts, waiting) = mpsc::channel(WAITING_MAX);
-        Ok((Self(Some(alerts)), Sending { waiting, courier: Courier { client, clock } }))
+        Ok((Self(Some(alerts)), Sending { waiting, courier: Courier { guard, client, clock } }))
     }
 
     /// Hands an alert in; never waits.
@@ -78,12 +85,20 @@ impl Sending {
 }
 
 impl Courier {
+    /// The address is judged again: what the operator allows may have changed since it was written down.
     async fn send(&self, alert: Alert) {
+        match self.guard.judge(&alert.url) {
+            Ok(target) => self.send_to(&target, &alert.body).await,
+            Err(refused) => give_up(&format!("its address {refused}")),
+        }
+    }
+
+    async fn send_to(&self, target: &Target, body: &Value) {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=TRIES {
-            match self.attempt(&alert).await {
+            match self.attempt(target, body).await {
                 Ok(()) => return,
-                Err(reason) if attempt == TRIES => tracing::warn!(reason, "an alert could not be delivered"),
+                Err(reason) if attempt == TRIES => give_up(&reason),
                 Err(_) => {
                     self.clock.sleep(pause).await;
                     pause *= 2;
@@ -93,12 +108,23 @@ impl Courier {
     }
 
     /// One try. The address is the tenant's and may hold a secret, so it is not part of the reason.
-    async fn attempt(&self, alert: &Alert) -> Result<(), String> {
-        let sent = self.client.post(&alert.url).json(&alert.body).send().await;
-        let answer = sent.map_err(|error| error.without_url().to_string())?;
+    async fn attempt(&self, target: &Target, body: &Value) -> Result<(), String> {
+        let answer = self.client.post(target).json(body).send().await.map_err(|error| reason(&error))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("its receiver answered {status}")),
         }
+    }
+}
+
+fn give_up(reason: &str) {
+    tracing::warn!(reason, "an alert could not be delivered");
+}
+
+fn reason(error: &reqwest::Error) -> String {
+    match refusal(error) {
+        Some(refused) => format!("its address {refused}"),
+        None if error.is_timeout() => "its receiver did not answer in time".into(),
+        None => "its receiver cannot be reached".into(),
     }
 }

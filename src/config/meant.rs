@@ -10,7 +10,7 @@ use super::values;
 use crate::money::Usd;
 use crate::pricing::{Policy, Unknown};
 use crate::telemetry::Format;
-use crate::{billing, http, platform, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream};
 
 const WEB: &[&str] = &["https", "http"];
 const SOCKETS: &[&str] = &["wss", "ws"];
@@ -25,6 +25,7 @@ impl Reader<'_> {
             https_listen: self.socket("server.https_listen"),
             admin_listen: self.socket("server.admin_listen"),
             public_url: self.optional_url("server.public_url", WEB),
+            proxy_path: self.route("server.proxy_path"),
             trusted_proxies: self.list("server.trusted_proxies", values::network),
             workers: NonZeroUsize::new(self.number("server.workers", 0..=1024)),
             max_connections: self.number("server.max_connections", 1..=MAX_COUNT),
@@ -185,6 +186,14 @@ impl Reader<'_> {
     fn hours(&mut self, key: &str) -> Duration {
         // A month: what is older than that nobody looks after.
         Duration::from_secs(self.number::<u64>(key, 1..=24 * 30) * 3600)
+    }
+
+    pub(super) fn outside(&mut self) -> outside::Settings {
+        outside::Settings {
+            allow_targets: self.list("webhooks.allow_targets", values::network),
+            allow_http: self.switch("webhooks.allow_http"),
+            loopback_only: self.said.sandbox,
+        }
     }
 
     pub(super) fn log(&mut self) -> telemetry::Settings {

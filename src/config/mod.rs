@@ -21,7 +21,7 @@ use std::path::Path;
 
 use crate::ids::AccountName;
 use crate::secret::Secret;
-use crate::{billing, http, platform, relay, sandbox, store, telemetry, tls, upstream};
+use crate::{billing, http, outside, platform, relay, sandbox, store, telemetry, tls, upstream};
 
 pub use environment::environment;
 pub use explain::Explanation;
@@ -51,6 +51,8 @@ pub struct Config {
     pub store: store::Settings,
     /// The journey of a call.
     pub relay: relay::Settings,
+    /// Addresses that tenants name.
+    pub outside: outside::Settings,
     /// Logs.
     pub log: telemetry::Settings,
     /// The simulated fal.
@@ -109,6 +111,7 @@ impl Config {
             accounts,
             store: reader.store(),
             relay: reader.relay(),
+            outside: reader.outside(),
             log: reader.log(),
             sandbox: reader.sandbox(),
             notices: Vec::new(),

@@ -117,6 +117,11 @@ impl Reader<'_> {
         })
     }
 
+    /// The path of a route, or nothing.
+    pub(super) fn route(&mut self, key: &str) -> Option<String> {
+        self.checked_text(key, None, values::route)
+    }
+
     /// A path that must be said.
     pub(super) fn path(&mut self, key: &str) -> PathBuf {
         self.checked_text(key, PathBuf::new(), |text| match text {

@@ -84,6 +84,38 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// First segments of the relay's other routes, which a route of the operator's choice must not hide.
+const OTHER_ROUTES: [&str; 11] = [
+    ".well-known",
+    "files",
+    "health",
+    "queue",
+    "ready",
+    "run",
+    "storage",
+    "tokens",
+    "v1",
+    "webhooks",
+    "fal-ai",
+];
+
+/// The path of a route, or nothing when it is switched off.
+pub(super) fn route(text: &str) -> Result<Option<String>, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let fine = |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
+    let segments = text.strip_prefix('/').map(|rest| rest.split('/'));
+    match segments {
+        None if text.is_empty() => Ok(None),
+        Some(mut segments) if segments.clone().all(fine) => match segments.next() {
+            Some(first) if OTHER_ROUTES.contains(&first) => {
+                Err(format!("begins with /{first}, where the relay has other routes"))
+            }
+            _ => Ok(Some(text.to_owned())),
+        },
+        _ => Err("must be a path such as \"/api/fal/proxy\", of letters, digits, `-`, `.` and `_` between single `/`".into()),
+    }
+}
+
 /// The file of a `sqlite://` address.
 pub(super) fn sqlite_path(url: &str) -> Result<std::path::PathBuf, String> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -218,6 +250,29 @@ mod tests {
         for bad in ["", ":", "id:", ":secret", "idsecret", "id:sec ret", "id:sécret"] {
             let message = fal_key(bad).unwrap_err();
             assert!(bad.len() < 3 || !message.replace("(id:secret)", "").contains(bad), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_route_is_a_plain_path_of_its_own() {
+        assert_eq!(route(""), Ok(None));
+        for good in ["/api/fal/proxy", "/fal", "/a.b/c_d-e"] {
+            assert_eq!(route(good), Ok(Some(good.into())));
+        }
+        for bad in [
+            "/",
+            "api",
+            "/api/",
+            "/a//b",
+            "/a/../b",
+            "/a b",
+            "/a%2f",
+            "/v1/proxy",
+            "/run",
+            "/health",
+            "/fal-ai/x",
+        ] {
+            assert!(route(bad).is_err(), "{bad}");
         }
     }
 

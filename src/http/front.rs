@@ -12,15 +12,17 @@ use super::door;
 use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
+use super::proxy::{Named, Proxy};
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, Piece, RouteError, Upload};
+use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
 use crate::store::CallKind;
+use crate::upstream;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -100,13 +102,21 @@ pub struct Front {
     relay: Relay,
     readiness: Arc<Readiness>,
     settings: Arc<Settings>,
+    proxy: Proxy,
     desk: Arc<Desk>,
 }
 
 impl Front {
     /// The service over a worker's relay.
-    pub fn new(relay: Relay, readiness: Arc<Readiness>, settings: Arc<Settings>, desk: Arc<Desk>) -> Self {
-        Self { relay, readiness, settings, desk }
+    pub fn new(
+        relay: Relay,
+        readiness: Arc<Readiness>,
+        settings: Arc<Settings>,
+        upstream: &upstream::Settings,
+        desk: Arc<Desk>,
+    ) -> Self {
+        let proxy = Proxy::new(&settings, upstream);
+        Self { relay, readiness, settings, proxy, desk }
     }
 
     /// Where this worker counts.
@@ -153,7 +163,7 @@ impl Front {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
         }
@@ -161,21 +171,24 @@ impl Front {
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
-        let call = fal::parse(site.role, &parts.method, parts.uri.path());
-        if let Err(error @ RouteError::Malformed(_)) = call {
-            return Err(refuse(error));
-        }
+        let named = match self.proxy.named(&mut parts, &site) {
+            Some(named) => {
+                notes.route = Route::Proxy;
+                named?
+            }
+            None => self.named(&parts, &site)?,
+        };
         let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.caller(&call, &parts, peer, address, notes).await?;
+        let caller = self.caller(&named, &parts, peer, address, notes).await?;
         let inbound = Inbound {
-            query: parts.uri.query().map(str::to_owned),
+            query: named.query,
             headers: parts.headers,
             body,
             base: site.base,
             body_idle: self.settings.body_idle,
             body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
         };
-        match (caller, call.map_err(refuse)?) {
+        match (caller, named.call.map_err(refuse)?) {
             (None, Call::Upload(Upload::File { path, door })) => {
                 notes.route = Route::File;
                 self.relay.file(&path, door, inbound, notes).await
@@ -188,24 +201,37 @@ impl Front {
     /// Who calls; `None` for what needs nobody.
     async fn caller(
         &self,
-        call: &Result<Call, RouteError>,
+        named: &Named,
         parts: &request::Parts,
         peer: &Peer,
         address: IpAddr,
         notes: &mut Notes,
     ) -> Result<Option<Caller>, Refusal> {
-        if let Ok(Call::Upload(upload)) = call {
+        if let Ok(Call::Upload(upload)) = &named.call {
             notes.route = Route::Upload;
             if matches!(upload, Upload::File { .. }) {
                 return Ok(None);
             }
-            let query = parts.uri.query();
+            let query = named.query.as_deref();
             let known = self.relay.identify_upload(upload, query, &parts.headers, address, notes).await?;
             if known.is_some() {
                 return Ok(known);
             }
         }
         self.relay.identify(&parts.headers, &peer.last_key, address, notes).await.map(Some)
+    }
+
+    /// The call that a request's own address names.
+    fn named(&self, parts: &request::Parts, site: &Site) -> Result<Named, Refusal> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (role, path) = match site.role {
+            Role::Relay => fal::through_a_router(path, query).unwrap_or((Role::Relay, path)),
+            role => (role, path),
+        };
+        match fal::parse(role, &parts.method, path) {
+            Err(error @ (RouteError::Malformed(_) | RouteError::Part)) => Err(refuse(error)),
+            call => Ok(Named { call, query: query.map(str::to_owned) }),
+        }
     }
 
     /// What the holder of a key asks about himself.

@@ -16,6 +16,8 @@ pub(super) enum Shape {
     Gateway,
     /// As its Platform API writes it.
     Platform,
+    /// As its server proxy writes it.
+    Proxy,
 }
 
 /// The page at a path, if it is one. They are the relay's own routes, and under no name that stands for a host of fal's.
@@ -44,6 +46,7 @@ pub(super) fn route(page: HolderPage) -> Route {
 pub(super) fn shape(route: Route) -> Shape {
     match route {
         Route::Models | Route::ModelPrices => Shape::Platform,
+        Route::Proxy => Shape::Proxy,
         _ => Shape::Gateway,
     }
 }

@@ -13,6 +13,7 @@ mod gate;
 mod holder;
 mod listen;
 mod origin;
+mod proxy;
 mod record;
 mod refusal;
 mod settings;

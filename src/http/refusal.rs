@@ -21,6 +21,7 @@ pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Malformed(_) | Refusal::MalformedPath(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+        Refusal::BadTarget => (StatusCode::BAD_REQUEST, "bad_target"),
         Refusal::Parameter { .. } => (StatusCode::BAD_REQUEST, "bad_parameter"),
         Refusal::BodyBroken => (StatusCode::BAD_REQUEST, "body_broken"),
         // Not 408, which Python's client answers by sending again.
@@ -63,6 +64,7 @@ pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
     let (status, kind) = class(refusal);
     let body = match shape {
         Shape::Gateway => body(refusal, kind),
+        Shape::Proxy => stock_words(refusal).map_or_else(|| body(refusal, kind), Into::into),
         Shape::Platform => {
             json!({"error": {"type": platform_type(status), "message": refusal.to_string()}})
         }
@@ -109,6 +111,15 @@ fn platform_type(status: StatusCode) -> &'static str {
         StatusCode::TOO_MANY_REQUESTS => "rate_limited",
         status if status.is_client_error() => "validation_error",
         _ => "server_error",
+    }
+}
+
+/// What fal's own proxy says, as a bare text (protocol 11): its clients' users look for these words.
+fn stock_words(refusal: &Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::BadTarget => Some("Invalid request"),
+        Refusal::Unauthorized => Some("Unauthorized"),
+        _ => None,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// The base of rewritten addresses, without a trailing slash; when `None` it is taken from each request.
     pub public_url: Option<String>,
+    /// Where the proxy convention of fal's clients is served; `None` is nowhere. It begins with a slash and ends without.
+    pub proxy_path: Option<String>,
     /// Networks whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Worker threads; when `None` there is one for each core.
@@ -73,6 +75,7 @@ impl Default for Settings {
             https_listen: loopback(8788),
             admin_listen: loopback(8789),
             public_url: None,
+            proxy_path: Some("/api/fal/proxy".into()),
             trusted_proxies: Vec::new(),
             workers: None,
             max_connections: 10_000,

@@ -52,6 +52,8 @@ labels! {
         Models = "models",
         /// What that costs it.
         ModelPrices = "model_prices",
+        /// A call by the proxy convention, refused before it was known which.
+        Proxy = "proxy",
         /// Whether the process is up.
         Health = "health",
         /// Whether it wants traffic.

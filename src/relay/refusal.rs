@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The path is one that no route has, whatever the method.
     #[error("The path is malformed: {0}.")]
     MalformedPath(&'static str),
+    /// What the proxy convention names as a target is no address of fal's that this relay serves.
+    #[error("Invalid request")]
+    BadTarget,
     /// A parameter of the query has a value that it cannot have.
     #[error("`{name}` {reason}.")]
     Parameter {
@@ -143,6 +146,7 @@ impl Refusal {
         match self {
             Self::Malformed(_)
             | Self::MalformedPath(_)
+            | Self::BadTarget
             | Self::Parameter { .. }
             | Self::BodyBroken
             | Self::BodyStalled

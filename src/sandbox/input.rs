@@ -15,8 +15,8 @@ pub(super) struct Input<'a> {
 impl Input<'_> {
     /// The field as given, else its default.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
-        let given = self.given.get(name).filter(|value| !value.is_null());
-        given.or_else(|| self.model.fields.get(name)?.default.as_ref())
+        let field = self.model.fields.get(name)?;
+        self.given.get(name).filter(|value| !value.is_null()).or(field.default.as_ref())
     }
 
     /// The field as a text; empty when it is none.

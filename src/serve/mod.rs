@@ -29,6 +29,7 @@ use crate::http::{Capacity, Desk, Readiness, admin_router};
 use crate::key::{ApiKey, KeyKind};
 use crate::limits::{self, MemoryLimits};
 use crate::metrics::Metrics;
+use crate::outside::{self, Guard};
 use crate::platform::Platform;
 use crate::random::Random;
 use crate::relay::{self, Shared};
@@ -102,7 +103,8 @@ impl House {
         let sandbox = start_sandbox(&mut config, in_sandbox, &clock, &random).await?;
         let accounts = accounts(&config)?;
         let kind = if in_sandbox { KeyKind::Test } else { KeyKind::Live };
-        let (alerts, alerting) = alerts(in_sandbox, &clock)?;
+        let guard = Guard::new(config.outside.clone());
+        let (alerts, alerting) = alerts(in_sandbox, &guard, &clock)?;
         let billing = Arc::new(billing(&config, store.clone(), clock.clone())?);
         let given = relay::Given {
             store: store.clone(),
@@ -223,11 +225,15 @@ async fn open_store(
 }
 
 /// What tells tenants of their budgets; in the sandbox nothing leaves the machine.
-fn alerts(in_sandbox: bool, clock: &Arc<dyn Clock>) -> Result<(Alerts, Option<alerts::Sending>), ServeError> {
+fn alerts(
+    in_sandbox: bool,
+    guard: &Guard,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Alerts, Option<alerts::Sending>), ServeError> {
     if in_sandbox {
         return Ok((Alerts::silent(), None));
     }
-    let (alerts, sending) = Alerts::new(clock.clone()).map_err(ServeError::Alerts)?;
+    let (alerts, sending) = Alerts::new(guard, clock.clone()).map_err(ServeError::Alerts)?;
     Ok((alerts, Some(sending)))
 }
 
@@ -244,7 +250,9 @@ pub fn admin(
         unit_price: price.unit_price,
         unit: price.unit.to_string(),
     });
-    Admin::new(store, clock, random).with_kind(kind).with_own_prices(own.collect())
+    // What is written down in the sandbox may be meant for later.
+    let guard = Guard::new(outside::Settings { loopback_only: false, ..config.outside.clone() });
+    Admin::new(store, clock, random).with_kind(kind).with_own_prices(own.collect()).with_guard(guard)
 }
 
 /// What asks fal for prices and bills, as `config` says.

@@ -94,7 +94,8 @@ impl Workers {
         let tls = self.upstream_tls.as_ref();
         let upstream = Upstream::new(&self.upstream, tls, &self.roads, &self.clock, &counts)?;
         let relay = Relay::new(self.shared.clone(), upstream, tasks.clone(), counts);
-        let front = Front::new(relay, self.readiness.clone(), self.settings.clone(), self.desk.clone());
+        let (settings, readiness) = (self.settings.clone(), self.readiness.clone());
+        let front = Front::new(relay, readiness, settings, &self.upstream, self.desk.clone());
         let doors = self.doors()?;
         let (settings, clock, capacity) = (self.settings.clone(), self.clock.clone(), self.capacity.clone());
         Ok(async move {

@@ -216,7 +216,7 @@ async fn the_media_host_is_reached_with_the_relays_token_and_fals_stays_here() {
     assert!(given["expires_at"].as_str().unwrap().ends_with("+00:00"));
     assert_eq!(fal.seen().len(), 0, "fal's token was asked for before it was needed");
     let media = token(&relay, &relay.key, "rest.fal.ai").await.0;
-    assert_eq!(media["base_url"], format!("{}/cdn", fal.base()));
+    assert_eq!(media["base_url"], "https://v3.fal.media");
     let fields =
         |token: &'static str| [("content-type", "image/png"), ("x-fal-file-name", "a.png"), ("host", token)];
     for (path, host) in [("/storage/cdn/files/upload", "relay.test"), ("/files/upload", "v3.fal.media")] {
@@ -239,9 +239,8 @@ async fn a_file_in_parts_is_carried_under_fals_name_and_under_the_relays() {
     let fal = fal().await;
     let relay = Relay::before(&fal.base());
     let shown = token(&relay, &relay.key, "relay.test").await.1;
-    let fals = format!("{}/cdn/files/b/f.bin", fal.base());
     for (base, host, access_url) in [
-        ("", "v3.fal.media", fals.as_str()),
+        ("", "v3.fal.media", "https://v3.fal.media/files/b/f.bin"),
         ("/storage/cdn", "relay.test", "http://relay.test/storage/cdn/files/b/f.bin"),
     ] {
         let fields = [("host", host), ("authorization", shown.as_str())];

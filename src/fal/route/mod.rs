@@ -307,19 +307,36 @@ fn allow(method: &Method, allow: &'static str) -> Result<(), RouteError> {
     if method.as_str() == allow { Ok(()) } else { Err(RouteError::Method { allow }) }
 }
 
-/// The query without the tenant's `fal_jwt_token`, which is a credential; everything else byte for byte.
+/// The query without what is said to the relay alone: the tenant's `fal_jwt_token`, which is a credential, and Hugging Face's
+/// `_subdomain`. Everything else stays byte for byte.
 pub fn query_for_fal(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_credential) {
+    if !query.split('&').any(is_for_the_relay) {
         return Cow::Borrowed(query);
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_credential(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_for_the_relay(pair)).collect();
     Cow::Owned(kept.join("&"))
 }
 
-/// Whether a pair's name is the token's once it is decoded as fal would.
-fn is_credential(pair: &str) -> bool {
+/// Whether a pair's name, once it is decoded as fal would, is one of those.
+fn is_for_the_relay(pair: &str) -> bool {
     let name = pair.split('=').next().unwrap_or_default();
-    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| name == "fal_jwt_token")
+    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| matches!(&*name, "fal_jwt_token" | SUBDOMAIN))
+}
+
+/// By this parameter Hugging Face's clients tell their router which of fal's hosts they mean.
+const SUBDOMAIN: &str = "_subdomain";
+
+/// What Hugging Face's clients mean when the relay stands in their router's place. They write the name of the provider before
+/// the path, which then begins with `fal-ai` twice, as no endpoint's does, and `_subdomain=queue` where they mean the queue.
+pub fn through_a_router<'a>(path: &'a str, query: Option<&str>) -> Option<(Role, &'a str)> {
+    let path = path.strip_prefix("/fal-ai").filter(|path| path.starts_with("/fal-ai/"))?;
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut hosts = pairs.filter(|(name, _)| name == SUBDOMAIN).map(|(_, host)| host);
+    match (hosts.next().as_deref(), hosts.next()) {
+        (None, _) => Some((Role::Run, path)),
+        (Some("queue"), None) => Some((Role::Queue, path)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

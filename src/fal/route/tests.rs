@@ -177,7 +177,36 @@ fn everything_else_is_unknown() {
 }
 
 #[test]
-fn only_the_token_is_taken_from_a_query() {
+fn a_path_as_hugging_faces_router_has_it_names_the_provider_first() {
+    for (path, query, meant) in [
+        ("/fal-ai/fal-ai/flux-1/dev", Some("_subdomain=queue"), Some((Role::Queue, "/fal-ai/flux-1/dev"))),
+        (
+            "/fal-ai/fal-ai/flux-1/dev",
+            Some("a=b&%5fsubdomain=queue"),
+            Some((Role::Queue, "/fal-ai/flux-1/dev")),
+        ),
+        ("/fal-ai/fal-ai/flux-1/dev", Some("a=b"), Some((Role::Run, "/fal-ai/flux-1/dev"))),
+        ("/fal-ai/fal-ai/flux-1/dev", None, Some((Role::Run, "/fal-ai/flux-1/dev"))),
+        (
+            "/fal-ai/fal-ai/wan/requests/1/status",
+            Some("_subdomain=queue"),
+            Some((Role::Queue, "/fal-ai/wan/requests/1/status")),
+        ),
+        // Another host, or two of them.
+        ("/fal-ai/fal-ai/flux-1/dev", Some("_subdomain=rest"), None),
+        ("/fal-ai/fal-ai/flux-1/dev", Some("_subdomain=queue&_subdomain=rest"), None),
+        // An endpoint's own path, which is what follow-ups have.
+        ("/fal-ai/wan/requests/1/status", Some("_subdomain=queue"), None),
+        ("/fal-ai/fal-ai-app/x", Some("_subdomain=queue"), None),
+        ("/fal-ai/fal-ai", None, None),
+        ("/openrouter/fal-ai/x", None, None),
+    ] {
+        assert_eq!(through_a_router(path, query), meant, "{path} {query:?}");
+    }
+}
+
+#[test]
+fn only_what_is_said_to_the_relay_is_taken_from_a_query() {
     for (query, left) in [
         ("", ""),
         ("logs=1", "logs=1"),
@@ -185,6 +214,8 @@ fn only_the_token_is_taken_from_a_query() {
         ("fal_jwt_token", ""),
         ("logs=1&fal_jwt_token=x&a=%20+b&&c", "logs=1&a=%20+b&&c"),
         ("fal%5Fjwt%5ftoken=x&a=1", "a=1"),
+        ("_subdomain=queue", ""),
+        ("logs=1&_subdomain=queue&_subdomains=1", "logs=1&_subdomains=1"),
         ("xfal_jwt_token=1&a=fal_jwt_token", "xfal_jwt_token=1&a=fal_jwt_token"),
         ("a=%zz&%", "a=%zz&%"),
     ] {

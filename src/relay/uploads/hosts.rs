@@ -5,6 +5,9 @@ use super::seal::ADDRESS_MAX_BYTES;
 use crate::relay::refusal::Refusal;
 use crate::upstream::{self, Host};
 
+/// fal's media host as fal and its clients name it, wherever the relay reaches it.
+pub(super) const FALS_MEDIA: &str = "https://v3.fal.media";
+
 /// The configured hosts with the names under which fal speaks of them.
 pub(in crate::relay) struct Hosts {
     media: String,
@@ -16,14 +19,12 @@ impl Hosts {
     pub(in crate::relay) fn new(settings: &upstream::Settings) -> Self {
         let others =
             settings.upload_hosts.iter().zip(0..).map(|(host, nth)| (&host.named, Host::Upload(nth)));
-        let all = std::iter::once((&settings.cdn_url, Host::Cdn)).chain(others);
-        Self {
-            media: settings.cdn_url.clone(),
-            all: all.map(|(named, host)| (named.clone(), host)).collect(),
-        }
+        let others = others.map(|(named, host)| (named.clone(), host));
+        let media = [(settings.cdn_url.clone(), Host::Cdn), (FALS_MEDIA.to_owned(), Host::Cdn)];
+        Self { media: settings.cdn_url.clone(), all: media.into_iter().chain(others).collect() }
     }
 
-    /// How fal's media host is named.
+    /// Where fal's media host is.
     pub(super) fn media(&self) -> &str {
         &self.media
     }
@@ -45,7 +46,8 @@ impl Hosts {
 
     /// The path of an address on the media host.
     pub(super) fn on_media<'a>(&self, address: &'a str) -> Option<&'a str> {
-        address.strip_prefix(&self.media).filter(|path| path.starts_with('/'))
+        let below = |named: &str| address.strip_prefix(named).filter(|path| path.starts_with('/'));
+        below(&self.media).or_else(|| below(FALS_MEDIA))
     }
 }
 

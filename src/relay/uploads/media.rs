@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::bytes::Shipment;
+use super::hosts::FALS_MEDIA;
 use super::seal::Kind;
 use super::{bad, internal};
 use crate::fal::{AcceptEncoding, CDN_PATH, Door, Piece, Upload, replace_top_level, top_level_strings};
@@ -122,12 +123,12 @@ impl Relay {
         let sealed = seals.seal(Kind::Begun, &pass).map_err(internal)?;
         let whole = || bad("it is no whole object");
         let body = replace_top_level(body, "uploadId", &sealed).ok_or_else(whole)?;
-        if door == Door::Host {
-            return Ok(body.into());
-        }
         let path = self.shared.hosts.on_media(&access_url);
-        let path = path.ok_or_else(|| bad("its access_url is not at upstream.cdn_url"))?;
-        let ours = format!("{base}{CDN_PATH}{path}");
+        let ours = match (door, path) {
+            (Door::Host, Some(path)) => format!("{FALS_MEDIA}{path}"),
+            (Door::Path, Some(path)) => format!("{base}{CDN_PATH}{path}"),
+            (_, None) => return Err(bad("its access_url is not at upstream.cdn_url")),
+        };
         replace_top_level(&body, "access_url", &ours).map(Bytes::from).ok_or_else(whole)
     }
 

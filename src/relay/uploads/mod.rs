@@ -162,7 +162,7 @@ impl Relay {
         let body = json!({
             "token": format!("{TOKEN_PREFIX}{token}"),
             "token_type": "Bearer",
-            "base_url": self.media_base(base),
+            "base_url": media_base(base),
             // Python reads it only with an offset in figures.
             "expires_at": pass.ends_at.to_string().replace('Z', "+00:00"),
         });
@@ -172,15 +172,15 @@ impl Relay {
         headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
         Ok(reply)
     }
+}
 
-    /// A client that reached the relay under the name of fal's REST service reaches it under that of the media host as well,
-    /// and then keeps the addresses that models can read.
-    fn media_base(&self, base: &str) -> String {
-        let host = base.split_once("://").map_or(base, |(_, host)| host);
-        match host {
-            "rest.fal.ai" | "rest.alpha.fal.ai" => self.shared.hosts.media().to_owned(),
-            _ => format!("{base}{CDN_PATH}"),
-        }
+/// A client that reached the relay under the name of fal's REST service reaches it under that of the media host as well,
+/// and then keeps the addresses that models can read.
+fn media_base(base: &str) -> String {
+    let host = base.split_once("://").map_or(base, |(_, host)| host);
+    match host {
+        "rest.fal.ai" | "rest.alpha.fal.ai" => hosts::FALS_MEDIA.to_owned(),
+        _ => format!("{base}{CDN_PATH}"),
     }
 }
 

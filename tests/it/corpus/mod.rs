@@ -5,6 +5,7 @@
 mod bodies;
 mod fields;
 mod lines;
+pub(crate) mod proxy_targets;
 mod sizes;
 mod targets;
 

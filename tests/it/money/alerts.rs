@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fal_relay::alerts::Alerts;
 use fal_relay::clock::{Clock, Timestamp};
+use fal_relay::outside::{Guard, Settings};
 use fal_relay::period::Period;
 use fal_relay::store::Budget;
 
@@ -12,6 +13,9 @@ use super::{DOLLAR, till};
 use crate::support::{
     Fal, LeapingClock, Made, Office, Relay, Seen, Step, Wish, budget, json, post, reply, until,
 };
+
+/// The receivers of these tests are on this machine.
+const HERE: (&str, &str) = ("FAL_RELAY_WEBHOOKS__ALLOW_TARGETS", "127.0.0.0/8");
 
 /// A tenant with ten dollars a day, who is told at `soft_percent`.
 async fn tenant(office: &Office, name: &str, receiver: &Fal, soft_percent: u8) -> Made {
@@ -29,7 +33,7 @@ fn logged(relay: &Relay) -> Vec<serde_json::Value> {
 #[tokio::test]
 async fn a_budget_that_is_nearly_spent_is_told_once() {
     let (fal, receiver) = (till().await, Fal::start(|_: &Seen| json("200 OK", "{}")).await);
-    let relay = Relay::with(&fal.base(), &[DOLLAR]);
+    let relay = Relay::with(&fal.base(), &[DOLLAR, HERE]);
     let made = tenant(&Office::of(&relay), "acme", &receiver, 80).await;
     let spend = async || relay.client().send(post("/run/a/b", &made.key, r#"{"units":"1"}"#)).await.status;
     for _ in 0..7 {
@@ -65,7 +69,7 @@ async fn a_budget_that_is_nearly_spent_is_told_once() {
 #[tokio::test]
 async fn the_log_has_one_line_for_each_budget_and_not_the_address() {
     let (fal, receiver) = (till().await, Fal::start(|_: &Seen| json("500 Oops", "{}")).await);
-    let relay = Relay::with(&fal.base(), &[DOLLAR]);
+    let relay = Relay::with(&fal.base(), &[DOLLAR, HERE]);
     let made = tenant(&Office::of(&relay), "acme", &receiver, 10).await;
     for _ in 0..5 {
         assert_eq!(relay.client().send(post("/a/b", &made.key, "{}")).await.status, 200);
@@ -88,7 +92,7 @@ async fn a_redirect_is_not_followed_and_the_alert_tried_again() {
     })
     .await;
     let fal = till().await;
-    let relay = Relay::with(&fal.base(), &[DOLLAR]);
+    let relay = Relay::with(&fal.base(), &[DOLLAR, HERE]);
     let made = tenant(&Office::of(&relay), "acme", &receiver, 10).await;
     relay.client().send(post("/a/b", &made.key, "{}")).await;
     until(|| receiver.seen().len() == 2).await;
@@ -99,7 +103,7 @@ async fn a_redirect_is_not_followed_and_the_alert_tried_again() {
 async fn a_receiver_that_hangs_keeps_nobody_waiting() {
     let (fal, hangs) = (till().await, Fal::start(|_: &Seen| Step::Hang).await);
     let well = Fal::start(|_: &Seen| json("200 OK", "{}")).await;
-    let relay = Relay::with(&fal.base(), &[DOLLAR]);
+    let relay = Relay::with(&fal.base(), &[DOLLAR, HERE]);
     let office = Office::of(&relay);
     let (slow, quick) =
         (tenant(&office, "slow", &hangs, 10).await, tenant(&office, "quick", &well, 10).await);
@@ -112,11 +116,29 @@ async fn a_receiver_that_hangs_keeps_nobody_waiting() {
     assert_eq!(hangs.left(), 0, "the other alert waited for the one that hangs");
 }
 
+fn here() -> Guard {
+    let allow_targets = vec!["127.0.0.0/8".parse().unwrap()];
+    Guard::new(Settings { allow_targets, allow_http: true, loopback_only: false })
+}
+
+#[tokio::test]
+async fn invariant_10_an_alert_reaches_no_private_address() {
+    let (fal, receiver) = (till().await, Fal::start(|_: &Seen| json("200 OK", "{}")).await);
+    let relay = Relay::with(&fal.base(), &[DOLLAR]);
+    let made = tenant(&Office::of(&relay), "acme", &receiver, 10).await;
+    assert_eq!(relay.client().send(post("/a/b", &made.key, "{}")).await.status, 200);
+    until(|| relay.output().contains("an alert could not be delivered")).await;
+    assert!(
+        relay.output().contains("points at the relay's own machine") && !relay.output().contains("s3cret")
+    );
+    assert_eq!(receiver.accepted(), 0);
+}
+
 /// So many alerts are raised at once for a receiver that answers like this, and each is sent or given up. Returns how often
 /// it was asked, and how long was waited between tries, in all.
 async fn raised(count: usize, step: fn(&Seen) -> Step) -> (usize, Duration) {
     let (receiver, clock) = (Fal::start(step).await, LeapingClock::at(Timestamp::default()));
-    let (alerts, sending) = Alerts::new(Arc::new(clock.clone())).unwrap();
+    let (alerts, sending) = Alerts::new(&here(), Arc::new(clock.clone())).unwrap();
     for _ in 0..count {
         alerts.raise(&receiver.base(), serde_json::json!({}));
     }

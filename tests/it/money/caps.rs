@@ -85,6 +85,8 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/a/b/c/d?x=1"),
     ("relay.test", Role::Relay, "POST", "/workflows/a/b"),
     ("relay.test", Role::Relay, "POST", "/queue/a/b"),
+    ("relay.test", Role::Relay, "POST", "/fal-ai/fal-ai/b?_subdomain=queue"),
+    ("relay.test", Role::Relay, "POST", "/fal-ai/fal-ai/b"),
     ("queue.fal.run", Role::Queue, "POST", "/a/b"),
     ("queue.relay.test", Role::Queue, "POST", "/run/a"),
     ("relay.test", Role::Relay, "POST", "/run/a/b"),
@@ -110,12 +112,28 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("v3.fal.media", Role::Cdn, "GET", "/files/a"),
 ];
 
+/// Where a client that is told of a proxy would have gone with this call.
+fn named_to_a_proxy(call: &Call) -> String {
+    match call {
+        Call::Submit { endpoint } => format!("https://queue.fal.run/{endpoint}"),
+        Call::Follow { endpoint, request_id, what } => {
+            format!("https://queue.fal.run/{endpoint}/requests/{request_id}{}", what.as_suffix())
+        }
+        Call::Run { endpoint } => format!("https://fal.run/{endpoint}"),
+        Call::Stream { endpoint } => format!("https://fal.run/{endpoint}/stream"),
+        Call::Storage(step) => format!("https://rest.fal.ai{}", step.as_path()),
+        // No client asks a proxy for the media host.
+        Call::Upload(_) => "https://v3.fal.media/files/upload".to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn invariant_2_every_kind_of_call_is_refused_at_the_cap_or_free() {
     let fal = till().await;
     let relay = Relay::with(&fal.base(), &[DOLLAR]);
     let wish = Wish { tenant_budgets: vec![budget(Period::Total, "0")], ..Wish::of("poor") };
     let poor = Office::of(&relay).make(wish).await.key;
+    let poor = format!("Key {poor}");
     let mut walked = BTreeSet::new();
     for (host, role, method, target) in FORMS {
         let path = target.split('?').next().unwrap();
@@ -123,17 +141,22 @@ async fn invariant_2_every_kind_of_call_is_refused_at_the_cap_or_free() {
         let is_free = FREE.contains(&kind(&call));
         assert_eq!(call.may_be_billed(), !is_free, "{call:?}");
         walked.insert(kind(&call));
-        let authorization = format!("Key {poor}");
         // As itself, as to a proxy, and with the fields by which fal's own proxies are told where to go.
         let absolute = format!("http://{host}{target}");
         let elsewhere = [("x-fal-target-url", "https://fal.run/a/b"), ("x-forwarded-host", "fal.run")];
         for (target, fields) in [(*target, &[][..]), (&absolute, &[]), (target, &elsewhere)] {
-            let mut headers = vec![("host", *host), ("authorization", authorization.as_str())];
+            let mut headers = vec![("host", *host), ("authorization", poor.as_str())];
             headers.extend(fields);
             let answer = relay.client().send(request(method, target, &headers, b"{}")).await;
             let refused = class(&answer) == (402, "budget_exceeded");
             assert_eq!(refused, !is_free, "{method} {host} {target}: {} {}", answer.status, answer.text());
         }
+        // And by the proxy convention.
+        let named = named_to_a_proxy(&call);
+        let headers = [("authorization", poor.as_str()), ("x-fal-target-url", named.as_str())];
+        let answer = relay.client().send(request(method, "/api/fal/proxy", &headers, b"{}")).await;
+        let refused = class(&answer) == (402, "budget_exceeded");
+        assert_eq!(refused, !is_free, "{method} proxy {named}: {} {}", answer.status, answer.text());
     }
     assert_eq!(walked, (0..KINDS).collect(), "a kind of call has no form in the list");
     assert_eq!(paid(&fal).len(), 0, "a call that may be billed reached fal from a tenant without money");
