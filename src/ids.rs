@@ -30,6 +30,10 @@ numbered! {
     KeyId
 }
 numbered! {
+    /// A client token: a short-lived child of a key.
+    TokenId
+}
+numbered! {
     /// A group: keys, of one tenant or of several, that share prices, endpoints and limits.
     GroupId
 }

@@ -1,4 +1,4 @@
-//! The relay's own keys: `fr_live_…`, `fr_test_…`, `fr_admin_…`.
+//! The relay's own keys: `fr_live_…`, `fr_test_…`, `fr_admin_…`, and their short-lived children, `fr_client_…`.
 //!
 //! A key is its kind's prefix, 43 random characters (256 bits) and six characters of checksum, all of them letters
 //! and digits, so that a double click selects it, secret scanners know it, and a mistyped one is refused before
@@ -41,11 +41,13 @@ pub enum KeyKind {
     Test,
     /// An operator's key for the admin listener only.
     Admin,
+    /// A client token: a tenant's key has made it for a browser or a phone, for minutes.
+    Client,
 }
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Live, Self::Test, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Live, Self::Test, Self::Admin, Self::Client];
 
     /// The kind's name, as people and the store write it.
     pub const fn as_str(self) -> &'static str {
@@ -53,6 +55,7 @@ impl KeyKind {
             Self::Live => "live",
             Self::Test => "test",
             Self::Admin => "admin",
+            Self::Client => "client",
         }
     }
 
@@ -61,6 +64,7 @@ impl KeyKind {
             Self::Live => "fr_live_",
             Self::Test => "fr_test_",
             Self::Admin => "fr_admin_",
+            Self::Client => "fr_client_",
         }
     }
 }
@@ -73,10 +77,30 @@ impl KeyDigest {
     /// The digest by which the store knows the key that a caller presents: one of the relay's own, or any text that could
     /// have been imported. `None` for what can be neither, which need not be looked up.
     pub fn of_presented(text: &str) -> Option<Self> {
-        match text.starts_with(OWN_PREFIX) {
-            true => ApiKey::parse(text).map(|key| key.digest()),
-            false => ForeignKey::parse(text).map(|key| key.digest()),
+        Presented::parse(text).map(|(Presented::Key(digest) | Presented::ClientToken(digest))| digest)
+    }
+}
+
+/// What a caller presents, by its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// A key: one of the relay's own, or one that another gateway has drawn.
+    Key(KeyDigest),
+    /// A client token.
+    ClientToken(KeyDigest),
+}
+
+impl Presented {
+    /// Tells what `text` can be; `None` for what need not be looked up.
+    pub fn parse(text: &str) -> Option<Self> {
+        if !text.starts_with(OWN_PREFIX) {
+            return ForeignKey::parse(text).map(|key| Self::Key(key.digest()));
         }
+        let own = ApiKey::parse(text)?;
+        Some(match own.kind() {
+            KeyKind::Client => Self::ClientToken(own.digest()),
+            KeyKind::Live | KeyKind::Test | KeyKind::Admin => Self::Key(own.digest()),
+        })
     }
 }
 
@@ -309,6 +333,25 @@ mod tests {
             hex::encode(digest(&SHA256, b"sk-0123456789abcdef").as_ref()),
             "the form is fixed, because keys live for years"
         );
+    }
+
+    #[test]
+    fn a_client_token_is_told_from_a_key() {
+        let draw = |kind| ApiKey::generate(kind, &Random::seeded(5)).unwrap();
+        for kind in KeyKind::ALL {
+            let own = draw(kind);
+            let wanted = match kind {
+                KeyKind::Client => Presented::ClientToken(own.digest()),
+                _ => Presented::Key(own.digest()),
+            };
+            assert_eq!(Presented::parse(own.expose()), Some(wanted));
+        }
+        // The same letters under another kind's name are another key.
+        let (live, client) = (draw(KeyKind::Live), draw(KeyKind::Client));
+        let renamed = live.expose().replace("fr_live_", "fr_client_");
+        assert_eq!(Presented::parse(&renamed), None);
+        assert_ne!(live.digest(), client.digest());
+        assert!(matches!(Presented::parse("sk-0123456789abcdef"), Some(Presented::Key(_))));
     }
 
     #[test]

@@ -150,6 +150,7 @@ fn call_of(key: &KeyRecord, now: Timestamp) -> NewCall {
     NewCall {
         tenant_id: TenantId(key.tenant.id.0),
         key_id: key.id,
+        token_id: None,
         account: AccountName::new("main"),
         endpoint: "fal-ai/flux-1/dev".into(),
         kind: CallKind::Queue,

@@ -107,6 +107,7 @@ impl Desk {
         NewCall {
             tenant_id,
             key_id,
+            token_id: None,
             account: AccountName::new("main"),
             endpoint: "fal-ai/flux-1/dev".into(),
             kind: CallKind::Queue,

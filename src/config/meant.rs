@@ -48,6 +48,7 @@ impl Reader<'_> {
             max_headers: self.number("server.max_headers", 16..=32_768),
             max_target_bytes: self.number("server.max_target_bytes", 256..=65_534),
             max_streams: self.number("server.max_streams", 1..=100_000),
+            allow_origins: self.list("cors.allow_origins", values::allow_origin),
             hosts: http::Hosts {
                 queue: self.list("server.hosts.queue", values::host_name),
                 run: self.list("server.hosts.run", values::host_name),

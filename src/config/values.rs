@@ -1,9 +1,10 @@
 //! Checks of single values. Each error is the rest of a sentence that begins with the key, and says what to do; none
 //! repeats a value that may hold a password.
 
+use crate::http::AllowOrigin;
 use crate::money::UnitPrice;
 use crate::pricing::Price;
-use crate::rules::Glob;
+use crate::rules::{Glob, Origin};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -113,6 +114,16 @@ pub(super) fn route(text: &str) -> Result<Option<String>, String> {
             _ => Ok(Some(text.to_owned())),
         },
         _ => Err("must be a path such as \"/api/fal/proxy\", of letters, digits, `-`, `.` and `_` between single `/`".into()),
+    }
+}
+
+/// A browser's origin, or `*` for all of them.
+pub(super) fn allow_origin(text: &str) -> Result<AllowOrigin, String> {
+    match text {
+        "*" => Ok(AllowOrigin::Any),
+        _ => {
+            Origin::parse(text).map(AllowOrigin::Page).map_err(|error| format!("holds {error}; \"*\" is all"))
+        }
     }
 }
 

@@ -18,7 +18,9 @@ pub use headers::{AcceptEncoding, for_client, for_fal};
 pub use inflate::{Inflate, InflateError};
 pub use json::{replace_top_level, top_level_strings};
 pub use rewrite::{Addresses, Rewriter};
-pub use route::{Call, FollowUp, Role, RouteError, Storage, parse, query_for_fal, through_a_router};
+pub use route::{
+    Call, FollowUp, Role, RouteError, Storage, TokenForm, parse, query_for_fal, take_token, through_a_router,
+};
 pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};
 pub use target::{Target, TargetHosts, X_FAL_TARGET_URL, target_below};
 pub use upload::{BYTES_PATH, CDN_PATH, Door, Piece, Upload};

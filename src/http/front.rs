@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::cors::{self, Page};
 use super::door;
 use super::gate::Violation;
 use super::holder;
@@ -20,7 +21,10 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
-use crate::relay::{Caller, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared};
+use crate::relay::{
+    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, Shared,
+};
+use crate::secret::Secret;
 use crate::store::CallKind;
 use crate::upstream;
 
@@ -134,6 +138,7 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Recorded> {
         let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
+        let page = Page::of(request.headers());
         let reply = match door::check(&request, &self.settings) {
             Ok(()) => match self.route(request, peer, &mut record.notes).await {
                 Ok(reply) => reply,
@@ -148,12 +153,38 @@ impl Front {
             }
         };
         let (mut parts, body) = reply.into_parts();
+        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
+        self.tell_page(&mut parts.headers, page, record.notes.page_is_listed);
         parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Beside fal's own, if it has one: a browser obeys all of them.
         parts.headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        parts.headers.insert(X_RELAY_REQUEST_ID, record.id());
         let recorded = Recorded::new(body, parts.status, record);
         Response::from_parts(parts, recorded)
+    }
+
+    /// Lets the page that asks read the answer, if it may. While the caller is not known, it is an error of the relay's
+    /// own, which is no secret: a page may read why it got nowhere.
+    fn tell_page(&self, headers: &mut HeaderMap, page: Option<Page>, is_listed: Option<bool>) {
+        let allowed = &self.settings.allow_origins;
+        let listed_anywhere = self.relay.lists_origins();
+        if allowed.is_empty() && !listed_anywhere {
+            return;
+        }
+        cors::vary(headers);
+        if let Some(page) = page
+            && (page.is_allowed(allowed) || is_listed.unwrap_or(listed_anywhere))
+        {
+            cors::allow(headers, page);
+        }
+    }
+
+    /// Answers a browser that asks whether a page may send a request. No key is needed, and nothing is done.
+    fn preflight(&self, headers: &HeaderMap) -> Result<Reply, Refusal> {
+        let allowed = |page: Page| page.is_allowed(&self.settings.allow_origins);
+        match self.relay.lists_origins() || Page::of(headers).is_some_and(allowed) {
+            true => Ok(cors::preflight(headers)),
+            false => Err(Refusal::OriginNotAllowed),
+        }
     }
 
     /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
@@ -163,6 +194,10 @@ impl Front {
         peer: &Peer,
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
+        if cors::is_preflight(&request) {
+            notes.route = Route::Preflight;
+            return self.preflight(request.headers());
+        }
         let (mut parts, body) = request.into_parts();
         if let Some(reply) = self.open_route(&parts, notes).await {
             return reply;
@@ -171,6 +206,9 @@ impl Front {
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
+        if holder::is_tokens(site.role, parts.uri.path()) {
+            return self.make_token(parts, body, site.base, peer, notes).await;
+        }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
                 notes.route = Route::Proxy;
@@ -178,16 +216,8 @@ impl Front {
             }
             None => self.named(&parts, &site)?,
         };
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.caller(&named, &parts, peer, address, notes).await?;
-        let inbound = Inbound {
-            query: named.query,
-            headers: parts.headers,
-            body,
-            base: site.base,
-            body_idle: self.settings.body_idle,
-            body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
-        };
+        let caller = self.uploader(&named, &parts.headers, peer, notes).await?;
+        let inbound = self.inbound(parts, body, site.base, named.query, named.token);
         match (caller, named.call.map_err(refuse)?) {
             (None, Call::Upload(Upload::File { path, door })) => {
                 notes.route = Route::File;
@@ -198,13 +228,12 @@ impl Front {
         }
     }
 
-    /// Who calls; `None` for what needs nobody.
-    async fn caller(
+    /// Who calls; `None` for what needs nobody. Bytes of an upload may come with nothing but what was sealed for them.
+    async fn uploader(
         &self,
         named: &Named,
-        parts: &request::Parts,
+        headers: &HeaderMap,
         peer: &Peer,
-        address: IpAddr,
         notes: &mut Notes,
     ) -> Result<Option<Caller>, Refusal> {
         if let Ok(Call::Upload(upload)) = &named.call {
@@ -212,13 +241,34 @@ impl Front {
             if matches!(upload, Upload::File { .. }) {
                 return Ok(None);
             }
-            let query = named.query.as_deref();
-            let known = self.relay.identify_upload(upload, query, &parts.headers, address, notes).await?;
+            let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
+            let shown = Credentials { headers, token: None, address };
+            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes).await?;
             if known.is_some() {
                 return Ok(known);
             }
         }
-        self.relay.identify(&parts.headers, &peer.last_key, address, notes).await.map(Some)
+        self.caller(headers, named.token.as_ref(), peer, notes).await.map(Some)
+    }
+
+    /// The request as the relay takes it.
+    fn inbound(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        base: String,
+        query: Option<String>,
+        token: Option<Secret>,
+    ) -> Inbound {
+        Inbound {
+            query,
+            token,
+            headers: parts.headers,
+            body,
+            base,
+            body_idle: self.settings.body_idle,
+            body_min_bytes_per_second: self.settings.body_min_bytes_per_second,
+        }
     }
 
     /// The call that a request's own address names.
@@ -230,8 +280,20 @@ impl Front {
         };
         match fal::parse(role, &parts.method, path) {
             Err(error @ (RouteError::Malformed(_) | RouteError::Part)) => Err(refuse(error)),
-            call => Ok(Named { call, query: query.map(str::to_owned) }),
+            call => Ok(Named::new(call, query)),
         }
+    }
+
+    /// Who calls, by whatever he shows.
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        token: Option<&Secret>,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Caller, Refusal> {
+        let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
+        self.relay.identify(Credentials { headers, token, address }, &peer.last_key, notes).await
     }
 
     /// What the holder of a key asks about himself.
@@ -244,12 +306,33 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = holder::route(page);
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let caller = self.relay.identify(&parts.headers, &peer.last_key, address, notes).await?;
+        let caller = self.caller(&parts.headers, None, peer, notes).await?;
         holder::check_method(&parts.method)?;
+        caller.require_key()?;
         self.relay.pace(&caller).await?;
         let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
         self.relay.holder(&caller, page, question).await
+    }
+
+    /// A key makes a client token, in the relay's own form.
+    async fn make_token(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        base: String,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = Route::Token;
+        let method = parts.method.clone();
+        let inbound = self.inbound(parts, body, base, None, None);
+        let caller = self.caller(&inbound.headers, None, peer, notes).await?;
+        match method {
+            Method::POST => {}
+            _ => return Err(Refusal::Method { allow: "POST" }),
+        }
+        self.relay.pace(&caller).await?;
+        self.relay.make_token(&caller, inbound).await
     }
 
     /// The routes that need no key.
@@ -292,6 +375,7 @@ impl Front {
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
             Call::Storage(step) => self.relay.storage(&caller, step, inbound, notes).await,
+            Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
             Call::Upload(upload) => self.relay.upload(&caller, upload, inbound, notes).await,
         }
     }
@@ -333,5 +417,6 @@ fn route(call: &Call) -> Route {
         Call::Storage(_) => Route::Storage,
         Call::Upload(Upload::File { .. }) => Route::File,
         Call::Upload(_) => Route::Upload,
+        Call::Token(_) => Route::Token,
     }
 }

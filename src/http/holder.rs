@@ -32,6 +32,11 @@ pub(super) fn page(role: Role, path: &str) -> Option<HolderPage> {
     }
 }
 
+/// Whether a path is where a key makes client tokens.
+pub(super) fn is_tokens(role: Role, path: &str) -> bool {
+    role == Role::Relay && matches!(path, "/v1/tokens" | "/v1/tokens/")
+}
+
 /// What the log line and the counts call a page.
 pub(super) fn route(page: HolderPage) -> Route {
     match page {

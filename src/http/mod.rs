@@ -7,6 +7,7 @@
 
 mod admin;
 mod connection;
+mod cors;
 mod door;
 mod front;
 mod gate;
@@ -21,6 +22,7 @@ mod site;
 mod traffic;
 
 pub use admin::admin_router;
+pub use cors::AllowOrigin;
 pub use front::{Front, Readiness};
 pub use listen::{Capacity, Door, serve};
 pub use record::Desk;

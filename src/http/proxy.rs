@@ -1,12 +1,15 @@
 //! The proxy convention of fal's clients (protocol 11): one address for all calls, and a header that says where each would
 //! have gone. A call that comes this way is the call that it names, and takes the same journey.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, request};
 
 use super::settings::Settings;
 use super::site::Site;
 use crate::fal::{self, Call, Role, RouteError, TargetHosts, X_FAL_TARGET_URL, target_below};
 use crate::relay::Refusal;
+use crate::secret::Secret;
 use crate::upstream;
 
 /// Tells fal of the proxy in between; fal's own sends it too.
@@ -24,6 +27,17 @@ pub(super) struct Proxy {
 pub(super) struct Named {
     pub(super) call: Result<Call, RouteError>,
     pub(super) query: Option<String>,
+    /// What opens the call and stood in the address: it has left the query in any case.
+    pub(super) token: Option<Secret>,
+}
+
+impl Named {
+    pub(super) fn new(call: Result<Call, RouteError>, query: Option<&str>) -> Self {
+        let (token, query) = query.map(fal::take_token).unzip();
+        let is_opened_by_it = call.as_ref().is_ok_and(Call::takes_token_in_query);
+        let token = token.flatten().filter(|_| is_opened_by_it);
+        Self { call, query: query.map(Cow::into_owned), token }
+    }
 }
 
 impl Proxy {
@@ -51,16 +65,17 @@ impl Proxy {
     pub(super) fn named(&self, parts: &mut request::Parts, site: &Site) -> Option<Result<Named, Refusal>> {
         let path = parts.uri.path();
         let rest = path.strip_prefix(self.path.as_deref()?).filter(|_| site.role == Role::Relay)?;
-        match rest {
-            "" | "/" => Some(self.call(parts, site)),
-            // No endpoint is meant by a path below the route.
-            _ if rest.starts_with('/') => Some(Err(Refusal::UnknownRoute)),
-            _ => None,
+        match rest.strip_prefix('/') {
+            None if !rest.is_empty() => None,
+            None | Some("") => Some(self.call(parts, site, None)),
+            // No endpoint is meant by a longer path below the route.
+            Some(token) if token.contains('/') => Some(Err(Refusal::UnknownRoute)),
+            Some(token) => Some(self.call(parts, site, Some(Secret::new(token)))),
         }
     }
 
     /// The stock proxy looks at the target before it asks who calls, and so does this.
-    fn call(&self, parts: &mut request::Parts, site: &Site) -> Result<Named, Refusal> {
+    fn call(&self, parts: &mut request::Parts, site: &Site, token: Option<Secret>) -> Result<Named, Refusal> {
         let text = self.header(&parts.headers).ok_or(Refusal::BadTarget)?;
         let target = self.hosts.read(text).or_else(|| target_below(text, &site.base));
         let target = target.ok_or(Refusal::BadTarget)?;
@@ -68,9 +83,9 @@ impl Proxy {
         if matches!(call, Err(RouteError::Malformed(_))) || !may_name(target.role, &call) {
             return Err(Refusal::BadTarget);
         }
-        let query = target.query.map(str::to_owned);
+        let named = Named::new(call, target.query);
         parts.headers.insert(X_FAL_CLIENT_PROXY, PROXY_NAME);
-        Ok(Named { call, query })
+        Ok(Named { token: token.or(named.token), ..named })
     }
 
     /// The target as text, when there is one and no more.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::holder::Shape;
 use crate::limits::retry_after_seconds;
 use crate::relay::{Refusal, Reply, ReplyBody, tell_standing};
+use crate::store::Spent;
 
 /// Marks an answer as the relay's own error.
 const X_RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
@@ -29,9 +30,12 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
         Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
         Refusal::SourceNotAllowed => (StatusCode::FORBIDDEN, "source_not_allowed"),
+        Refusal::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+        Refusal::KeyNeeded => (StatusCode::FORBIDDEN, "key_needed"),
         Refusal::EndpointNotAllowed(_) => (StatusCode::FORBIDDEN, "endpoint_not_allowed"),
         Refusal::PriceUnknown(_) => (StatusCode::FORBIDDEN, "price_unknown"),
         Refusal::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        Refusal::TooManyTokens { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tokens"),
         // Not 429, which both official clients answer by sending again.
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
@@ -94,6 +98,9 @@ pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
             headers.insert(header::RETRY_AFTER, retry_after_seconds(limited.retry_after).into());
             tell_standing(headers, limited.standing);
         }
+        Refusal::TooManyTokens { .. } => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        }
         Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
@@ -135,7 +142,7 @@ fn body(refusal: &Refusal, kind: &str) -> serde_json::Value {
         Refusal::OverBudget(spent) => json!({
             "detail": refusal.to_string(),
             "error_type": kind,
-            "scope": if spent.payer.key_id.is_some() { "key" } else { "tenant" },
+            "scope": scope(spent),
             "period": spent.period,
             "limit_usd": spent.limit,
             "remaining_usd": spent.left,
@@ -152,6 +159,15 @@ fn body(refusal: &Refusal, kind: &str) -> serde_json::Value {
             "limit": limited.standing.bound.limit,
         }),
         _ => json!({"detail": refusal.to_string(), "error_type": kind}),
+    }
+}
+
+/// Whose budget has not enough left.
+fn scope(spent: &Spent) -> &'static str {
+    match (spent.token_id, spent.payer.key_id) {
+        (Some(_), _) => "token",
+        (None, Some(_)) => "key",
+        (None, None) => "tenant",
     }
 }
 

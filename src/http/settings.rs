@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::cors::AllowOrigin;
+
 /// The listeners and their limits: `[server]` of the configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -49,6 +51,8 @@ pub struct Settings {
     pub max_target_bytes: usize,
     /// Requests at once on one HTTP/2 connection.
     pub max_streams: u32,
+    /// Pages that may call from browsers with any key.
+    pub allow_origins: Vec<AllowOrigin>,
     /// Host names beside those that are known by themselves.
     pub hosts: Hosts,
 }
@@ -91,6 +95,7 @@ impl Default for Settings {
             max_headers: 100,
             max_target_bytes: 8 * 1024,
             max_streams: 100,
+            allow_origins: Vec::new(),
             hosts: Hosts::default(),
         }
     }

@@ -44,6 +44,10 @@ labels! {
         Upload = "upload",
         /// A file of the media host.
         File = "file",
+        /// A new client token.
+        Token = "token",
+        /// What a page's browser asks before the page's own request.
+        Preflight = "preflight",
         /// What a key may do, and what it has left.
         Account = "account",
         /// What a key has spent.

@@ -97,6 +97,7 @@ impl Relay {
         let call = NewCall {
             tenant_id: caller.tenant_id(),
             key_id: caller.key_id(),
+            token_id: caller.token_id(),
             account: account.clone(),
             endpoint,
             kind,

@@ -3,22 +3,33 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::refusal::Refusal;
 use crate::clock::Timestamp;
-use crate::ids::{KeyId, TenantId};
-use crate::key::KeyDigest;
+use crate::ids::{KeyId, TenantId, TokenId};
+use crate::key::Presented;
 use crate::limits::{Bound, Owner, Owners, What};
 use crate::period::Window;
 use crate::rules::{Effective, Rules};
-use crate::store::{BudgetRecord, KeyRecord, MeterWindow};
+use crate::store::{BudgetRecord, KeyRecord, MeterWindow, TokenRecord};
 
-/// A tenant who has shown a key. Only `identity` can make one.
+/// A tenant who has shown a key, or a client token of one. Only `identity` can make one.
 #[derive(Clone, Debug)]
 pub struct Caller(Arc<Card>);
+
+/// What a client token says beside its key.
+#[derive(Debug)]
+struct Token {
+    id: TokenId,
+    rules: Rules,
+    expires_at: Timestamp,
+    revoked_at: Option<Timestamp>,
+}
 
 /// What a key opens, worked out once.
 #[derive(Debug)]
 struct Card {
     record: KeyRecord,
+    token: Option<Token>,
     rules: Effective,
     /// On requests, and on calls that may be billed.
     request_bounds: Vec<Bound>,
@@ -26,20 +37,34 @@ struct Card {
     /// On uploads that begin.
     upload_bounds: Vec<Bound>,
     /// By what it is known again.
-    digest: KeyDigest,
+    shown: Presented,
     /// The windows of now of the budgets, and until when they are those of now.
     windows: Mutex<Option<(Window, Vec<MeterWindow>)>>,
 }
 
 impl Caller {
-    pub(super) fn new(record: KeyRecord, digest: KeyDigest) -> Self {
+    pub(super) fn new(record: KeyRecord, shown: Presented) -> Self {
+        Self::of(record, None, shown)
+    }
+
+    /// Whoever shows a client token is its key's holder, with less.
+    pub(super) fn with_token(record: TokenRecord, shown: Presented) -> Self {
+        let TokenRecord { id, key, rules, expires_at, revoked_at } = record;
+        Self::of(key, Some(Token { id, rules, expires_at, revoked_at }), shown)
+    }
+
+    fn of(record: KeyRecord, token: Option<Token>, shown: Presented) -> Self {
         let rules = Effective::new([&record.tenant.rules, &record.group.rules, &record.rules]);
         let card = Card {
-            rules,
+            rules: match &token {
+                Some(token) => rules.narrowed(&token.rules),
+                None => rules,
+            },
+            token,
             request_bounds: bounds(&record, &[What::Requests]),
             billable_bounds: bounds(&record, &[What::Requests, What::Submits, What::Jobs]),
             upload_bounds: bounds(&record, &[What::Requests, What::Uploads]),
-            digest,
+            shown,
             windows: Mutex::default(),
             record,
         };
@@ -61,6 +86,37 @@ impl Caller {
         self.0.record.id
     }
 
+    /// With which of the key's client tokens, if with one.
+    pub fn token_id(&self) -> Option<TokenId> {
+        self.0.token.as_ref().map(|token| token.id)
+    }
+
+    /// Whether the key, and the client token if there is one, opens anything at `now`.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        let lives = |token: &Token| token.revoked_at.is_none() && now < token.expires_at;
+        self.0.record.is_active(now) && self.0.token.as_ref().is_none_or(lives)
+    }
+
+    /// When the key or the client token ends by itself, whichever is first.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let token = self.0.token.as_ref().map(|token| token.expires_at);
+        self.0.record.expires_at.into_iter().chain(token).min()
+    }
+
+    /// Refuses a client token what only the holder of a key may do.
+    pub fn require_key(&self) -> Result<(), Refusal> {
+        match self.0.token {
+            Some(_) => Err(Refusal::KeyNeeded),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it may ask after a call to this endpoint: a client token only where it might have made the call.
+    pub(super) fn may_follow(&self, endpoint: &str) -> bool {
+        let allow = self.0.token.as_ref().map(|token| &token.rules.allow);
+        allow.is_none_or(|allow| allow.is_empty() || allow.matches(endpoint))
+    }
+
     /// All that the store knows of the key.
     pub fn record(&self) -> &KeyRecord {
         &self.0.record
@@ -69,6 +125,16 @@ impl Caller {
     /// What the key may do, its tenant's and group's rules counted in.
     pub fn rules(&self) -> &Effective {
         &self.0.rules
+    }
+
+    /// Whether it opens anything for a page of this origin; what is no page has none.
+    pub(super) fn admits_origin(&self, origin: Option<&str>) -> bool {
+        origin.is_none_or(|origin| self.0.rules.admits_origin(origin))
+    }
+
+    /// Whether a page of this origin may read its answers because it is listed.
+    pub fn lists_origin(&self, origin: &str) -> bool {
+        self.0.rules.lists_origins() && self.0.rules.admits_origin(origin)
     }
 
     /// Whether the key opens anything for a client at `address`.
@@ -103,8 +169,8 @@ impl Caller {
     }
 
     /// By what it is known again without its key.
-    pub(super) fn digest(&self) -> KeyDigest {
-        self.0.digest
+    pub(super) fn shown(&self) -> Presented {
+        self.0.shown
     }
 
     /// The windows of `now` of the key's budgets and its tenant's.

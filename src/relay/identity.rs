@@ -1,4 +1,4 @@
-//! Who calls: a key becomes a [`Caller`], and only this room can make one.
+//! Who calls: a key, or a client token of one, becomes a [`Caller`], and only this room can make one.
 //!
 //! Keys are looked up once and then known by memory. A revision number of the store tells when any key has changed; all
 //! that was known before is then looked up anew, so a revoked key dies within `relay.key_check_ms` everywhere.
@@ -14,10 +14,22 @@ use quick_cache::sync::Cache;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::clock::Clock;
-use crate::key::{KeyDigest, KeyKind};
+use crate::key::{KeyDigest, KeyKind, Presented};
 use crate::metrics::{Memory, Worker};
 use crate::secret::Secret;
 use crate::store::Store;
+
+/// What a request shows of who sends it: the one entry for all ways to show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// Its headers. `Authorization` goes before all else, and `Origin` is held against the rules.
+    pub headers: &'a HeaderMap,
+    /// What was taken out of its address: out of `fal_jwt_token`, or out of the path of the proxy. It opens something only
+    /// if it is a client token.
+    pub token: Option<&'a Secret>,
+    /// Where it comes from.
+    pub address: IpAddr,
+}
 
 /// The credentials that came last over a connection, and whose they are: the same ones are neither parsed nor digested
 /// again. They are believed as long as what is known by digest, which is until any key changes.
@@ -77,57 +89,85 @@ impl Identities {
     /// The caller behind a request, or the one answer for all who are not known.
     pub(super) async fn identify(
         &self,
-        headers: &HeaderMap,
+        credentials: Credentials<'_>,
         last: &LastKey,
-        address: IpAddr,
         counts: &Worker,
     ) -> Result<Caller, Refusal> {
-        let credentials = presented(headers)?.ok_or(Refusal::Unauthorized)?;
         // Read before the look-up: an answer that was on its way while a key changed is not believed for long.
         let generation = self.generation.load(Ordering::Acquire);
-        let caller = match last.recall(credentials, generation) {
-            Some(caller) => {
-                counts.looked_up(Memory::Identity, true);
-                caller
+        let caller = match (presented(credentials.headers)?, credentials.token) {
+            (Some(field), None) => self.by_field(field, last, generation, counts).await?,
+            // A browser may add a field for somebody on the way: of another scheme, it is not meant for us.
+            (Some(field), Some(_)) if secret_part(field).is_some() => {
+                self.by_field(field, last, generation, counts).await?
             }
-            None => {
-                let digest = digest_in(credentials).ok_or(Refusal::Unauthorized)?;
-                let caller = self.caller(digest, generation, counts).await?;
-                let caller = caller.ok_or(Refusal::Unauthorized)?;
-                last.keep(credentials, generation, &caller);
-                caller
-            }
+            (_, Some(token)) => self.by_address(token, generation, counts).await?,
+            (None, None) => return Err(Refusal::Unauthorized),
         };
-        self.admitted(caller, address)
+        self.admitted(caller, credentials)
     }
 
     /// The caller who showed his key when something was sealed for him; what has become of the key since counts.
     pub(super) async fn again(
         &self,
-        digest: KeyDigest,
-        address: IpAddr,
+        shown: Presented,
+        credentials: Credentials<'_>,
         counts: &Worker,
     ) -> Result<Caller, Refusal> {
         let generation = self.generation.load(Ordering::Acquire);
-        let caller = self.caller(digest, generation, counts).await?.ok_or(Refusal::Unauthorized)?;
-        self.admitted(caller, address)
+        let caller = self.caller(shown, generation, counts).await?.ok_or(Refusal::Unauthorized)?;
+        self.admitted(caller, credentials)
     }
 
-    fn admitted(&self, caller: Caller, address: IpAddr) -> Result<Caller, Refusal> {
-        let record = caller.record();
-        match record.is_active(self.clock.now()) && record.kind == self.kind {
-            true if caller.admits(address) => Ok(caller),
-            true => Err(Refusal::SourceNotAllowed),
-            false => Err(Refusal::Unauthorized),
+    fn admitted(&self, caller: Caller, credentials: Credentials<'_>) -> Result<Caller, Refusal> {
+        if !caller.is_active(self.clock.now()) || caller.record().kind != self.kind {
+            return Err(Refusal::Unauthorized);
+        }
+        if !caller.admits(credentials.address) {
+            return Err(Refusal::SourceNotAllowed);
+        }
+        match caller.admits_origin(origin(credentials.headers)) {
+            true => Ok(caller),
+            false => Err(Refusal::OriginNotAllowed),
+        }
+    }
+
+    /// By the field `Authorization`.
+    async fn by_field(
+        &self,
+        field: &str,
+        last: &LastKey,
+        generation: u64,
+        counts: &Worker,
+    ) -> Result<Caller, Refusal> {
+        if let Some(caller) = last.recall(field, generation) {
+            counts.looked_up(Memory::Identity, true);
+            return Ok(caller);
+        }
+        let presented = secret_part(field).and_then(Presented::parse).ok_or(Refusal::Unauthorized)?;
+        let caller = self.caller(presented, generation, counts).await?.ok_or(Refusal::Unauthorized)?;
+        last.keep(field, generation, &caller);
+        Ok(caller)
+    }
+
+    /// By what stood in the address. An address is written down in many places, so no key is taken from it: only a client
+    /// token, which is worthless soon.
+    async fn by_address(&self, token: &Secret, generation: u64, counts: &Worker) -> Result<Caller, Refusal> {
+        match Presented::parse(token.expose()) {
+            Some(presented @ Presented::ClientToken(_)) => {
+                self.caller(presented, generation, counts).await?.ok_or(Refusal::Unauthorized)
+            }
+            Some(Presented::Key(_)) | None => Err(Refusal::Unauthorized),
         }
     }
 
     async fn caller(
         &self,
-        digest: KeyDigest,
+        presented: Presented,
         generation: u64,
         counts: &Worker,
     ) -> Result<Option<Caller>, Refusal> {
+        let (Presented::Key(digest) | Presented::ClientToken(digest)) = presented;
         if let Some(known) = self.known.get(&digest)
             && known.generation == generation
         {
@@ -135,10 +175,23 @@ impl Identities {
             return Ok(known.caller);
         }
         counts.looked_up(Memory::Identity, false);
-        let caller = self.store.key_by_digest(digest).await?.map(|record| Caller::new(record, digest));
+        let caller = match presented {
+            Presented::Key(digest) => {
+                self.store.key_by_digest(digest).await?.map(|record| Caller::new(record, presented))
+            }
+            Presented::ClientToken(digest) => {
+                self.store.token_by_digest(digest).await?.map(|record| Caller::with_token(record, presented))
+            }
+        };
         self.known.insert(digest, Known { generation, caller: caller.clone() });
         Ok(caller)
     }
+}
+
+/// The client token that a request shows, in clear.
+pub(super) fn shown_token(headers: &HeaderMap, token: Option<&Secret>) -> Result<Option<Secret>, Refusal> {
+    let by_field = presented(headers)?.and_then(secret_part).map(Secret::new);
+    Ok(by_field.or_else(|| token.cloned()))
 }
 
 /// What `Authorization` says, if it is text. Two such fields are nobody's.
@@ -151,9 +204,14 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     Ok(value.to_str().ok())
 }
 
-/// The digest of the key in these credentials, if it can be one.
-fn digest_in(credentials: &str) -> Option<KeyDigest> {
-    secret_part(credentials).and_then(KeyDigest::of_presented)
+/// The origin of the page that asks, as its browser wrote it. One that cannot be read is none that anybody lists.
+pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::ORIGIN).iter();
+    let first = values.next()?;
+    match values.next() {
+        Some(_) => Some(""),
+        None => Some(first.to_str().unwrap_or_default()),
+    }
 }
 
 /// What follows the scheme `Bearer` or `Key`, in any case (RFC 9110, 11.1).
@@ -208,7 +266,7 @@ mod tests {
             expires_at: None,
             revoked_at: None,
         };
-        Caller::new(record, KeyDigest([0; 32]))
+        Caller::new(record, Presented::Key(KeyDigest([0; 32])))
     }
 
     #[test]

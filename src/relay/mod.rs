@@ -23,7 +23,6 @@ mod submit;
 mod uploads;
 mod watch;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
@@ -32,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 pub use caller::Caller;
 pub use holder::{HolderPage, Question};
-pub use identity::LastKey;
+pub use identity::{Credentials, LastKey};
 pub use notes::Notes;
 pub use prices::Pricing;
 pub use refusal::{Fault, Refusal};
@@ -47,6 +46,7 @@ use crate::limits::{RATELIMIT, RATELIMIT_POLICY, Standing, ratelimit, ratelimit_
 use crate::metrics::Worker;
 use crate::money::Usd;
 use crate::pricing::Basis;
+use crate::secret::Secret;
 use crate::upstream::{
     Account, BodyLimits, Host, Outgoing, RequestBody, ResponseBody, Upstream, UpstreamError,
 };
@@ -60,8 +60,10 @@ const X_RELAY_COST_BASIS: HeaderName = HeaderName::from_static("x-relay-cost-bas
 pub struct Inbound {
     /// Its headers, all of them.
     pub headers: HeaderMap,
-    /// Its query, as written.
+    /// Its query, without a token.
     pub query: Option<String>,
+    /// The token that was taken out of its address, if there was one.
+    pub token: Option<Secret>,
     /// Its body, not yet read.
     pub body: Incoming,
     /// The address under which this client reaches the relay, without a trailing slash.
@@ -97,15 +99,20 @@ impl Relay {
     /// Who calls. `last` belongs to the connection that the call came over.
     pub async fn identify(
         &self,
-        headers: &HeaderMap,
+        credentials: Credentials<'_>,
         last: &LastKey,
-        address: IpAddr,
         notes: &mut Notes,
     ) -> Result<Caller, Refusal> {
-        let caller = self.shared.identities.identify(headers, last, address, self.counts()).await?;
+        let caller = self.shared.identities.identify(credentials, last, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
+        notes.page_is_listed = identity::origin(credentials.headers).map(|page| caller.lists_origin(page));
         Ok(caller)
+    }
+
+    /// Whether any key or client token lists origins of pages.
+    pub fn lists_origins(&self) -> bool {
+        self.shared.lists_origins()
     }
 
     /// fal's queue addresses and ours, for this client.

@@ -1,4 +1,4 @@
-//! What is written down about a call as it goes: for the log line and the shape of an error, never for a decision.
+//! What is written down about a call as it goes: for the log line and the shape of an answer, never for a decision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub struct Notes {
     pub tenant: Option<Arc<str>>,
     /// With which key.
     pub key_id: Option<KeyId>,
+    /// Whether the key, or the client token, lists the origin of the page that asks: once it is known, and of pages only.
+    pub page_is_listed: Option<bool>,
     /// The endpoint as called; for a follow-up, the one that was submitted.
     pub endpoint: Option<Arc<str>>,
     /// fal's id.
@@ -35,6 +37,7 @@ impl Default for Notes {
             route: Route::None,
             tenant: None,
             key_id: None,
+            page_is_listed: None,
             endpoint: None,
             request_id: None,
             account: None,

@@ -79,7 +79,7 @@ impl Owners {
                 self.remember(tenant, request_id.clone(), call.ok_or(Refusal::UnknownRequest)?)
             }
         };
-        match names_app(endpoint, &job.call) {
+        match names_app(endpoint, &job.call) && caller.may_follow(&job.call.endpoint) {
             true => Ok(job),
             false => Err(Refusal::UnknownRequest),
         }

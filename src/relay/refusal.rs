@@ -61,6 +61,23 @@ pub enum Refusal {
         "This key may not be used from this network address. Ask the operator to add the network to the key."
     )]
     SourceNotAllowed,
+    /// The key does not open anything for pages of this origin.
+    #[error(
+        "Pages of this origin may not call. Ask for the origin to be added to the key or client token, or to the relay's \
+         `cors.allow_origins`."
+    )]
+    OriginNotAllowed,
+    /// A client token asks for what only the holder of a key may do.
+    #[error("A client token cannot do this. Send a key of this relay.")]
+    KeyNeeded,
+    /// A key has as many client tokens as it may.
+    #[error(
+        "This key has {max} client tokens that have not ended, as many as it may. Wait until some have ended."
+    )]
+    TooManyTokens {
+        /// How many that is.
+        max: u32,
+    },
     /// The key may not call this endpoint.
     #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
     EndpointNotAllowed(Arc<str>),
@@ -153,6 +170,9 @@ impl Refusal {
             | Self::BodyTooLarge { .. }
             | Self::Unauthorized
             | Self::SourceNotAllowed
+            | Self::OriginNotAllowed
+            | Self::KeyNeeded
+            | Self::TooManyTokens { .. }
             | Self::EndpointNotAllowed(_)
             | Self::Limited(_)
             | Self::OverBudget(_)
@@ -228,6 +248,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::OverBudget(spent) => Self::OverBudget(spent),
+            StoreError::TokenEnded => Self::Unauthorized,
             error => Self::Store(error),
         }
     }
@@ -250,6 +271,12 @@ fn limited(limited: &Limited) -> String {
 }
 
 fn over_budget(spent: &Spent) -> String {
+    if spent.token_id.is_some() {
+        return format!(
+            "The ceiling of this client token has ${} left of ${}, which is not enough. Ask for another token.",
+            spent.left, spent.limit
+        );
+    }
     let whose = if spent.payer.key_id.is_some() { "key" } else { "tenant" };
     let period = spent.period.as_str();
     let resets = spent.resets_at.map_or_else(

@@ -1,7 +1,7 @@
 //! What all workers of a process share: keys, owners, prices, limits, the ledger, the accounts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use zeroize::Zeroizing;
 
@@ -36,10 +36,10 @@ pub struct Given {
     pub accounts: Vec<Account>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Keys of this kind open the relay's ports, others do not.
-    pub kind: KeyKind,
     /// Chance.
     pub random: Random,
+    /// Keys of this kind open the relay's ports, others do not.
+    pub kind: KeyKind,
     /// Where the numbers of jobs in flight begin: drawn, so that two processes give different ones.
     pub first_lease: i64,
 }
@@ -50,6 +50,7 @@ pub struct Shared {
     pub(super) limits: Arc<dyn Limits>,
     pub(super) alerts: Alerts,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Random,
     pub(super) identities: Identities,
     pub(super) owners: Owners,
     pub(super) prices: Arc<Prices>,
@@ -63,6 +64,8 @@ pub struct Shared {
     pub(super) uploads: Book,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
+    /// Whether any key or client token lists browser origins.
+    lists_origins: AtomicBool,
     next_lease: AtomicI64,
 }
 
@@ -73,8 +76,8 @@ impl Shared {
         upstream: &upstream::Settings,
         given: Given,
     ) -> Result<Arc<Self>, StoreError> {
-        let Given { store, limits, alerts, accounts, clock, kind, random, first_lease } = given;
-        let seals = seals(&*store, random, &clock, &settings).await?;
+        let Given { store, limits, alerts, accounts, clock, random, kind, first_lease } = given;
+        let seals = seals(&*store, random.clone(), &clock, &settings).await?;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
@@ -88,12 +91,14 @@ impl Shared {
             accounts: Accounts::new(accounts),
             addresses: AddressBook::new(upstream),
             instance: store.instance().await?,
+            lists_origins: AtomicBool::new(store.lists_origins().await?),
             next_lease: AtomicI64::new(first_lease),
             prices,
             store,
             limits,
             alerts,
             clock,
+            random,
             settings,
         };
         shared.restore_leases().await?;
@@ -120,6 +125,7 @@ impl Shared {
         let revision = Some(self.store.keys_revision().await?);
         if *keys != revision {
             self.identities.forget();
+            self.lists_origins.store(self.store.lists_origins().await?, Ordering::Relaxed);
             *keys = revision;
         }
         let revision = Some(self.store.prices_revision().await?);
@@ -128,6 +134,16 @@ impl Shared {
             *prices = revision;
         }
         Ok(())
+    }
+
+    /// Whether any key or client token lists browser origins: then pages may call, though none is known beforehand.
+    pub(super) fn lists_origins(&self) -> bool {
+        self.lists_origins.load(Ordering::Relaxed)
+    }
+
+    /// A client token that lists origins was just made here.
+    pub(super) fn origins_are_listed(&self) {
+        self.lists_origins.store(true, Ordering::Relaxed);
     }
 
     /// Whether the ledger answers.

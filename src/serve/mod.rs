@@ -112,8 +112,8 @@ impl House {
             alerts,
             accounts,
             clock: clock.clone(),
-            kind,
             random: random.clone(),
+            kind,
             first_lease: first_lease(&random)?,
         };
         let shared = Shared::new(config.relay.clone(), &config.upstream, given).await?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::ids::{AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId};
+use crate::ids::{AuditId, CallId, GroupId, KeyId, OperatorId, RequestId, TenantId, TokenId};
 use crate::key::KeyDigest;
 use crate::period::Period;
 
@@ -144,6 +144,18 @@ pub trait Directory: Send + Sync + 'static {
         limit: u32,
     ) -> Verb<'_, Vec<AuditRecord>>;
 
+    /// Makes a client token; `None`, and nothing made, when its key has as many that work as it may. Tokens whose time is
+    /// over are swept on the way.
+    fn create_token(&self, token: NewToken) -> Verb<'_, Option<TokenId>>;
+    /// The client token with this digest, whatever its state, unless its key is deleted.
+    fn token_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<TokenRecord>>;
+    /// How many client tokens of a key work at `at`.
+    fn live_tokens(&self, key: KeyId, at: Timestamp) -> Verb<'_, u64>;
+    /// Ends all client tokens of a key for good; says how many worked until now.
+    fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64>;
+    /// Whether any key, its tenant or group, or any client token so far, lists browser origins.
+    fn lists_origins(&self) -> Verb<'_, bool>;
+
     /// A number that grows whenever anything changes that decides what a caller may do, in any process: caches compare
     /// it.
     fn keys_revision(&self) -> Verb<'_, i64>;
@@ -244,6 +256,9 @@ pub enum StoreError {
     /// A budget has not enough left; nothing was written.
     #[error("the {} budget has {} left of {}", .0.period.as_str(), .0.left, .0.limit)]
     OverBudget(Box<Spent>),
+    /// The client token of a call has ended meanwhile; nothing was written.
+    #[error("the client token has ended")]
+    TokenEnded,
     /// Somebody has that name.
     #[error("there is already one named `{0}`")]
     NameTaken(String),

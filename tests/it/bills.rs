@@ -80,6 +80,7 @@ impl Bench {
         let call = NewCall {
             tenant_id: self.key.tenant.id,
             key_id: self.key.id,
+            token_id: None,
             account: AccountName::new(account),
             endpoint: "acme/a".into(),
             kind: CallKind::Queue,

@@ -158,8 +158,8 @@ mod clients {
         walk_whole(
             "python",
             &["--program", checkout("tests/clients/.venv/bin/python").to_str().unwrap()],
-            &["submit", "status", "result", "subscribe", "cancel", "run", "stream"],
-            &["upload", "realtime", "webhook"],
+            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload"],
+            &["realtime", "webhook"],
         );
     }
 

@@ -122,7 +122,7 @@ async fn malformed_paths_and_wrong_methods_never_reach_fal() {
             relay.client().send(request(method, path, &[("authorization", &authorization)], b"")).await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{method} {path}");
     }
-    for path in ["/", "/a", "/v1/other", "/tokens/realtime", "/a/b/requests/x/unknown"] {
+    for path in ["/", "/a", "/v1/other", "/tokens/other", "/a/b/requests/x/unknown"] {
         assert_refused(&relay.client().send(post(path, &relay.key, "{}")).await, 404, "route_not_found");
     }
     assert_eq!(fal.seen().len(), 0);

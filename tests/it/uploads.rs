@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use fal_relay::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -466,5 +467,42 @@ async fn a_token_that_fal_refuses_is_the_operators_trouble_and_is_asked_for_anew
         assert_eq!((refused.status, refused.header("x-relay-error")), (503, Some("account_unavailable")));
         let tokens = fal.seen().iter().filter(|seen| seen.target.starts_with("/rest/")).count();
         assert_eq!(tokens, asked);
+    }
+}
+
+#[tokio::test]
+async fn invariant_7_a_media_host_that_stays_silent_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let fal = Fal::start_on(listener, move |seen| match seen.target.starts_with("/uploads/") {
+        true => Step::Hang,
+        false => script(address, seen),
+    });
+    let settings = [THROUGH, ("FAL_RELAY_UPSTREAM__UPLOAD_HEAD_TIMEOUT_SECONDS", "1")];
+    let relay = Relay::with(&fal.base(), &settings);
+    let path = upload_path(&relay, &initiate(&relay, INITIATE, &relay.key).await);
+    let refused = put(&relay, &path, &[], b"bytes").await;
+    assert_eq!((refused.status, refused.header("x-relay-error")), (504, Some("upstream_timeout")));
+}
+
+#[tokio::test]
+async fn invariant_7_fals_token_is_kept_until_it_nearly_ends() {
+    for (seconds, wanted) in [(500, 2), (3600, 1)] {
+        let ends_at = SystemClock::new().now().plus(std::time::Duration::from_secs(seconds));
+        let token = format!(r#"{{"token":"{TOKEN}","token_type":"Bearer","expires_at":"{ends_at}"}}"#);
+        let fal = Fal::start(move |seen: &Seen| match seen.target.starts_with("/rest/") {
+            true => answer("200 OK", &token),
+            false => answer("200 OK", "{}"),
+        })
+        .await;
+        let relay = Relay::before(&fal.base());
+        for _ in 0..2 {
+            assert_eq!(
+                relay.client().send(post("/storage/cdn/files/upload", &relay.key, "x")).await.status,
+                200
+            );
+        }
+        let asked = fal.seen().iter().filter(|seen| seen.target.starts_with("/rest/")).count();
+        assert_eq!(asked, wanted, "a token that lasts {seconds} s");
     }
 }

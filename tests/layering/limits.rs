@@ -65,6 +65,8 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("pricing::TWO_K", "an estimate"),
     ("relay::DAY_SECONDS", "a day"),
     ("relay::USAGE_DAYS", "what a question means that names no days"),
+    ("relay::FIXED_BYTES", "a pass's form"),
+    ("relay::UPLOAD_ID_BYTES", "a pass's form"),
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),
     ("rules::MAPPED_BITS", "an address's form"),
     ("server.workers", "a choice: one for each core"),

@@ -12,6 +12,7 @@ impl Office {
         NewCall {
             tenant_id: key.tenant_id,
             key_id: key.id,
+            token_id: None,
             account: AccountName::new("main"),
             endpoint: endpoint.into(),
             kind: CallKind::Run,

@@ -19,12 +19,7 @@ const WEBHOOK: Limit = Limit {
     remedy: "ask for the status, or follow the status stream, until the request is COMPLETED",
 };
 
-const PYTHON: [Limit; 3] = [
-    Limit {
-        step: "upload",
-        reason: "fal-client always uploads to rest.fal.ai and v3.fal.media, where a relay key opens nothing",
-        remedy: "give the model fal_client.encode_file(path) in place of an uploaded file's address",
-    },
+const PYTHON: [Limit; 2] = [
     Limit {
         step: "realtime",
         reason: "this release of the relay does not carry realtime sockets",

@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
 use crate::fal::upload::{self, Door, Upload};
 use crate::ids::RequestId;
+use crate::secret::Secret;
 
 /// The longest path that is looked at: the longest endpoint and request id, with room for prefix, marker and suffix.
 const MAX_PATH_LEN: usize = 1024;
@@ -62,6 +63,8 @@ pub enum Call {
     Storage(Storage),
     /// Carry the bytes of one.
     Upload(Upload),
+    /// Make a token for a browser.
+    Token(TokenForm),
 }
 
 impl Call {
@@ -70,7 +73,11 @@ impl Call {
         match self {
             Self::Storage(step) => matches!(step, Storage::Initiate | Storage::InitiateMultipart),
             Self::Upload(upload) => matches!(upload, Upload::Whole | Upload::Begin { .. }),
-            Self::Submit { .. } | Self::Follow { .. } | Self::Run { .. } | Self::Stream { .. } => false,
+            Self::Submit { .. }
+            | Self::Follow { .. }
+            | Self::Run { .. }
+            | Self::Stream { .. }
+            | Self::Token(_) => false,
         }
     }
 
@@ -79,7 +86,21 @@ impl Call {
     pub fn may_be_billed(&self) -> bool {
         match self {
             Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } => true,
-            Self::Follow { .. } | Self::Storage(_) | Self::Upload(_) => false,
+            Self::Follow { .. } | Self::Storage(_) | Self::Upload(_) | Self::Token(_) => false,
+        }
+    }
+
+    /// Whether its address may hold the token that opens it, as `fal_jwt_token` (protocol 1.1): of a browser's streams
+    /// and sockets only, which cannot set a header.
+    pub fn takes_token_in_query(&self) -> bool {
+        match self {
+            Self::Stream { .. } => true,
+            Self::Submit { .. }
+            | Self::Follow { .. }
+            | Self::Run { .. }
+            | Self::Storage(_)
+            | Self::Upload(_)
+            | Self::Token(_) => false,
         }
     }
 }
@@ -111,6 +132,15 @@ pub enum Storage {
     CompleteMultipart,
     /// Ask for a token with which the media host takes files.
     Token,
+}
+
+/// The two ways in which fal's REST service makes tokens (protocol 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenForm {
+    /// `/tokens/`: names apps by their alias, and is answered by a bare JSON string.
+    Bare,
+    /// `/tokens/realtime`: names endpoints whole, and is answered by an object.
+    Realtime,
 }
 
 /// Why a request is not a call.
@@ -194,6 +224,7 @@ pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError
         (Role::Relay | Role::Run, "run") => run(method, rest),
         (Role::Relay, "queue") => queue(method, rest),
         (Role::Relay | Role::Rest, "storage") => storage(method, rest),
+        (Role::Relay | Role::Rest, "tokens") => token(method, rest),
         (Role::Rest | Role::Cdn, _) => Err(RouteError::Unknown),
         (Role::Relay, _) if RESERVED.contains(&first) => Err(RouteError::Unknown),
         (Role::Relay | Role::Queue, _) => queue(method, path),
@@ -291,6 +322,15 @@ fn storage(method: &Method, path: &str) -> Result<Call, RouteError> {
     allow(method, "POST").map(|()| Call::Storage(step))
 }
 
+fn token(method: &Method, path: &str) -> Result<Call, RouteError> {
+    let form = match path {
+        "" => TokenForm::Bare,
+        "realtime" => TokenForm::Realtime,
+        _ => return Err(RouteError::Unknown),
+    };
+    allow(method, "POST").map(|()| Call::Token(form))
+}
+
 fn endpoint(path: &str) -> Result<Endpoint, RouteError> {
     Endpoint::parse(path).map_err(|bad| match bad {
         // The rest of the path was checked, so an empty segment is a path that ends at its prefix.
@@ -317,11 +357,36 @@ pub fn query_for_fal(query: &str) -> Cow<'_, str> {
     Cow::Owned(kept.join("&"))
 }
 
-/// Whether a pair's name, once it is decoded as fal would, is one of those.
-fn is_for_the_relay(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default();
-    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| matches!(&*name, "fal_jwt_token" | SUBDOMAIN))
+/// Takes the tenant's `fal_jwt_token` out of a query: the token, and everything else byte for byte. What stands in an
+/// address is a client's way to show who it is, and nobody's behind this point. Two such tokens are nobody's.
+pub fn take_token(query: &str) -> (Option<Secret>, Cow<'_, str>) {
+    let mut pairs = query.split('&').filter(|pair| is_credential(pair));
+    let token = match (pairs.next(), pairs.next()) {
+        (Some(pair), None) => {
+            form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| Secret::new(value))
+        }
+        _ => None,
+    };
+    (token, query_for_fal(query))
 }
+
+/// Whether a pair's name, once it is decoded as fal would, is the token's.
+fn is_credential(pair: &str) -> bool {
+    is_named(pair, |name| name == TOKEN)
+}
+
+/// Whether it is one of those that are said to the relay alone.
+fn is_for_the_relay(pair: &str) -> bool {
+    is_named(pair, |name| matches!(name, TOKEN | SUBDOMAIN))
+}
+
+fn is_named(pair: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| is_meant(&name))
+}
+
+/// By this parameter browsers show a token (protocol 3).
+const TOKEN: &str = "fal_jwt_token";
 
 /// By this parameter Hugging Face's clients tell their router which of fal's hosts they mean.
 const SUBDOMAIN: &str = "_subdomain";

@@ -162,6 +162,9 @@ fn everything_else_is_unknown() {
         (Role::Relay, "POST", "/api/fal/proxy"),
         (Role::Relay, "POST", "/webhooks/fal/token"),
         (Role::Relay, "POST", "/storage/upload"),
+        (Role::Relay, "POST", "/tokens/other"),
+        (Role::Rest, "POST", "/tokens/realtime/more"),
+        (Role::Run, "POST", "/tokens"),
         (Role::Relay, "GET", "/run/a/b/realtime"),
         (Role::Run, "GET", "/a/b/realtime"),
         (Role::Run, "GET", "/a/b/requests/1"),
@@ -224,6 +227,30 @@ fn only_what_is_said_to_the_relay_is_taken_from_a_query() {
     assert!(matches!(query_for_fal("logs=1&fal_webhook=https%3A%2F%2Fa"), Cow::Borrowed(_)));
 }
 
+#[test]
+fn tokens_are_asked_for_with_and_without_a_slash() {
+    for (path, form) in [
+        ("/tokens", TokenForm::Bare),
+        ("/tokens/", TokenForm::Bare),
+        ("/tokens/realtime", TokenForm::Realtime),
+        ("/tokens/realtime/", TokenForm::Realtime),
+    ] {
+        for role in [Role::Relay, Role::Rest] {
+            assert_eq!(parse(role, &Method::POST, path), Ok(Call::Token(form)), "{path}");
+            assert_eq!(parse(role, &Method::GET, path), Err(RouteError::Method { allow: "POST" }));
+        }
+    }
+}
+
+#[test]
+fn only_a_stream_takes_its_token_from_the_query() {
+    let takes = |path: &str| parse(Role::Relay, &Method::POST, path).unwrap().takes_token_in_query();
+    assert!(takes("/run/a/b/stream"));
+    for path in ["/a/b", "/run/a/b", "/tokens/", "/storage/upload/initiate"] {
+        assert!(!takes(path), "{path}");
+    }
+}
+
 /// Writes a call as the relay does towards fal.
 fn written(call: &Call) -> (Role, &'static str, String) {
     match call {
@@ -232,6 +259,9 @@ fn written(call: &Call) -> (Role, &'static str, String) {
         Call::Run { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}")),
         Call::Stream { endpoint } => (Role::Run, "POST", format!("/run/{endpoint}/stream")),
         Call::Storage(step) => (Role::Rest, "POST", step.as_path().to_owned()),
+        // Never written towards fal: the relay answers it.
+        Call::Token(TokenForm::Bare) => (Role::Rest, "POST", "/tokens/".to_owned()),
+        Call::Token(TokenForm::Realtime) => (Role::Relay, "POST", "/tokens/realtime".to_owned()),
         Call::Follow { endpoint, request_id, what } => {
             (Role::Queue, what.method(), format!("/{endpoint}/requests/{request_id}{}", what.as_suffix()))
         }
@@ -281,6 +311,7 @@ fn any_path() -> impl Strategy<Value = String> {
         "response",
         "cancel",
         "realtime",
+        "tokens",
         "workflows",
         "fal-ai",
         "a",

@@ -142,6 +142,7 @@ fn class_of_store(error: &StoreError) -> (StatusCode, &'static str) {
         | StoreError::TooNew { .. }
         | StoreError::Taken(_)
         | StoreError::OverBudget(_)
+        | StoreError::TokenEnded
         | StoreError::State(_)
         | StoreError::Unwritable(_)
         | StoreError::Backend(_)

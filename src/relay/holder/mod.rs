@@ -7,6 +7,7 @@ mod csv;
 mod days;
 mod models;
 mod query;
+mod tokens;
 mod usage;
 
 use bytes::Bytes;

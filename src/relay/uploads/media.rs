@@ -119,7 +119,7 @@ impl Relay {
         let address = format!("{access_url}/multipart/{id}");
         self.shared.hosts.find(&address)?;
         let seals = &self.shared.seals;
-        let pass = seals.pass(caller.digest(), account.name.as_str(), address).map_err(internal)?;
+        let pass = seals.pass(caller.shown(), account.name.as_str(), address).map_err(internal)?;
         let sealed = seals.seal(Kind::Begun, &pass).map_err(internal)?;
         let whole = || bad("it is no whole object");
         let body = replace_top_level(body, "uploadId", &sealed).ok_or_else(whole)?;
@@ -143,7 +143,7 @@ impl Relay {
         let pass = self.shared.seals.open(Kind::Begun, id).ok_or(Refusal::UploadAddress)?;
         let (host, below) = self.shared.hosts.find(&pass.address).map_err(|_| Refusal::UploadAddress)?;
         let same_file = below.strip_prefix(file).is_some_and(|rest| rest.starts_with("/multipart/"));
-        if !same_file || pass.digest != caller.digest() {
+        if !same_file || pass.shown != caller.shown() {
             return Err(Refusal::UploadAddress);
         }
         let account = self.shared.accounts.by_name(&pass.account)?;

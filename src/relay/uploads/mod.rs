@@ -12,8 +12,6 @@ mod media;
 mod seal;
 mod token;
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, Method, Response, header};
 use serde_json::json;
 
@@ -21,7 +19,7 @@ use super::caller::Caller;
 use super::notes::Notes;
 use super::refusal::Refusal;
 use super::reply::{self, Reply, ReplyBody};
-use super::{Answer, Inbound, Relay, Target, with_query};
+use super::{Answer, Credentials, Inbound, Relay, Target, identity, with_query};
 use crate::fal::{
     AcceptEncoding, BYTES_PATH, CDN_PATH, Storage, Upload, replace_top_level, top_level_strings,
 };
@@ -73,20 +71,20 @@ impl Relay {
         &self,
         upload: &Upload,
         query: Option<&str>,
-        headers: &HeaderMap,
-        address: IpAddr,
+        shown: Credentials<'_>,
         notes: &mut Notes,
     ) -> Result<Option<Caller>, Refusal> {
         let pass = match upload {
             Upload::Bytes(_) => self.sealed(query).map(|(_, pass)| pass).ok_or(Refusal::UploadAddress)?,
             Upload::Whole | Upload::Begin { .. } | Upload::Piece { .. } | Upload::File { .. } => {
-                let Some(token) = shown_token(headers) else { return Ok(None) };
+                let Some(token) = shown_token(shown.headers) else { return Ok(None) };
                 self.shared.seals.open(Kind::Token, token).ok_or(Refusal::Unauthorized)?
             }
         };
-        let caller = self.shared.identities.again(pass.digest, address, self.counts()).await?;
+        let caller = self.shared.identities.again(pass.shown, shown, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
+        notes.page_is_listed = identity::origin(shown.headers).map(|page| caller.lists_origin(page));
         Ok(Some(caller))
     }
 
@@ -146,7 +144,7 @@ impl Relay {
         let [upload_url] = top_level_strings(&body, ["upload_url"]);
         let address = upload_url.ok_or_else(|| bad("it names no upload_url"))?;
         self.shared.hosts.find(&address)?;
-        let pass = self.shared.seals.pass(caller.digest(), "", address.into_owned());
+        let pass = self.shared.seals.pass(caller.shown(), "", address.into_owned());
         let sealed = pass.and_then(|pass| self.shared.seals.seal(kind, &pass));
         let ours = format!("{base}{BYTES_PATH}?{SEALED}{}", sealed.map_err(internal)?);
         let body =
@@ -157,7 +155,7 @@ impl Relay {
 
     /// The relay's own token for the media host, and where that host is for this client (protocol 5, C1).
     fn give_token(&self, caller: &Caller, base: &str) -> Result<Reply, Refusal> {
-        let pass = self.shared.seals.pass(caller.digest(), "", String::new()).map_err(internal)?;
+        let pass = self.shared.seals.pass(caller.shown(), "", String::new()).map_err(internal)?;
         let token = self.shared.seals.seal(Kind::Token, &pass).map_err(internal)?;
         let body = json!({
             "token": format!("{TOKEN_PREFIX}{token}"),

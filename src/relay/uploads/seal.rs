@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use crate::clock::{Clock, Timestamp};
-use crate::key::KeyDigest;
+use crate::key::{KeyDigest, Presented};
 use crate::random::{NoRandomness, Random};
 
 /// The longest address that is sealed. fal's presigned ones have about a thousand characters.
@@ -18,8 +18,8 @@ pub(super) const ADDRESS_MAX_BYTES: usize = 4096;
 const SEALED_MAX_BYTES: usize = 6144;
 /// Tells an upload from all others.
 const UPLOAD_ID_BYTES: usize = 16;
-/// Before an account's name and an address: kind, end, digest, upload, length of the name.
-const FIXED_BYTES: usize = 1 + 8 + 32 + UPLOAD_ID_BYTES + 1;
+/// Before an account's name and an address: kind, end, what was shown and its digest, upload, length of the name.
+const FIXED_BYTES: usize = 1 + 8 + 1 + 32 + UPLOAD_ID_BYTES + 1;
 
 /// What a pass opens. One for each use, so that none can be shown in place of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) struct UploadId(pub(super) [u8; UPLOAD_ID_BYTES]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pass {
     /// Whose it is.
-    pub(super) digest: KeyDigest,
+    pub(super) shown: Presented,
     /// Which upload it is for.
     pub(super) upload: UploadId,
     /// The fal account that began the upload; empty where none is needed.
@@ -77,14 +77,14 @@ impl Seals {
     /// A pass for an upload that begins now.
     pub(super) fn pass(
         &self,
-        digest: KeyDigest,
+        shown: Presented,
         account: &str,
         address: String,
     ) -> Result<Pass, NoRandomness> {
         let mut upload = [0; UPLOAD_ID_BYTES];
         self.random.fill(&mut upload)?;
         let ends_at = self.clock.now().plus(self.life);
-        Ok(Pass { digest, upload: UploadId(upload), account: account.into(), address, ends_at })
+        Ok(Pass { shown, upload: UploadId(upload), account: account.into(), address, ends_at })
     }
 
     /// The pass as a text that fits into an address or a header.
@@ -113,7 +113,12 @@ impl Pass {
         let mut bytes = Vec::with_capacity(FIXED_BYTES + account.len() + self.address.len() + 32);
         bytes.push(kind as u8);
         bytes.extend(self.ends_at.as_micros().to_be_bytes());
-        bytes.extend(self.digest.0);
+        let (is_token, digest) = match self.shown {
+            Presented::Key(digest) => (false, digest),
+            Presented::ClientToken(digest) => (true, digest),
+        };
+        bytes.push(u8::from(is_token));
+        bytes.extend(digest.0);
         bytes.extend(self.upload.0);
         // An account's name has 64 characters at most.
         bytes.push(u8::try_from(account.len()).unwrap_or(u8::MAX));
@@ -125,12 +130,14 @@ impl Pass {
     fn read(kind: Kind, bytes: &[u8]) -> Option<Self> {
         let (_, rest) = bytes.split_first().filter(|(read, _)| **read == kind as u8)?;
         let (ends_at, rest) = rest.split_first_chunk::<8>()?;
+        let (is_token, rest) = rest.split_first()?;
         let (digest, rest) = rest.split_first_chunk::<32>()?;
+        let digest = KeyDigest(*digest);
         let (upload, rest) = rest.split_first_chunk::<UPLOAD_ID_BYTES>()?;
         let (length, rest) = rest.split_first()?;
         let (account, address) = rest.split_at_checked(usize::from(*length))?;
         Some(Self {
-            digest: KeyDigest(*digest),
+            shown: if *is_token == 0 { Presented::Key(digest) } else { Presented::ClientToken(digest) },
             upload: UploadId(*upload),
             account: std::str::from_utf8(account).ok()?.into(),
             address: std::str::from_utf8(address).ok()?.to_owned(),
@@ -155,11 +162,11 @@ mod tests {
     }
 
     fn pass(seals: &Seals, address: &str) -> Pass {
-        seals.pass(KeyDigest([7; 32]), "team", address.to_owned()).unwrap()
+        seals.pass(Presented::ClientToken(KeyDigest([7; 32])), "team", address.to_owned()).unwrap()
     }
 
     #[test]
-    fn a_pass_opens_what_it_was_made_for_until_it_ends() {
+    fn invariant_7_a_pass_ends() {
         let (seals, clock) = seals(1);
         let pass = pass(&seals, "https://v3.fal.media/a?b=c");
         let text = seals.seal(Kind::Whole, &pass).unwrap();

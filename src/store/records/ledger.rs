@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountName, CallId, GroupId, KeyId, LeaseId, RequestId, TenantId};
+use crate::ids::{AccountName, CallId, GroupId, KeyId, LeaseId, RequestId, TenantId, TokenId};
 use crate::money::{Delta, Multiplier, UnitPrice, Usd};
 use crate::period::{Period, Window};
 use crate::pricing::Basis;
@@ -46,6 +46,8 @@ pub struct NewCall {
     pub tenant_id: TenantId,
     /// With which key.
     pub key_id: KeyId,
+    /// With which of the key's client tokens, if with one: then its ceiling holds, too.
+    pub token_id: Option<TokenId>,
     /// The fal account that carries it for its whole life.
     pub account: AccountName,
     /// The endpoint as called.
@@ -106,6 +108,8 @@ pub struct HeldCall {
 pub struct Spent {
     /// Whose budget.
     pub payer: Payer,
+    /// The client token whose ceiling it is, if it is one.
+    pub token_id: Option<TokenId>,
     /// Of which period.
     pub period: Period,
     /// The cap.
@@ -253,6 +257,7 @@ pub struct CallRecord {
     pub tenant_id: TenantId,
     pub tenant: Arc<str>,
     pub key_id: KeyId,
+    pub token_id: Option<TokenId>,
     pub account: AccountName,
     pub endpoint: Arc<str>,
     pub kind: CallKind,

@@ -3,7 +3,9 @@
 mod books;
 mod directory;
 mod ledger;
+mod tokens;
 
 pub use books::*;
 pub use directory::*;
 pub use ledger::*;
+pub use tokens::*;

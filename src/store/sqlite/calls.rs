@@ -16,7 +16,7 @@ macro_rules! select_calls {
                     calls.tenant_id, tenants.name, key_id, account, endpoint, kind, state, request_id, app_base,
                     body_sha256, body_bytes, calls.status, reason, calls.tags, hold_nano, hold_basis, hold_open,
                     billable_units, cost_nano, charge_nano, cost_basis, adjusted_cost_nano, adjusted_charge_nano,
-                    held_at, sent_at, settled_at, released_at, lost_at
+                    held_at, sent_at, settled_at, released_at, lost_at, calls.token_id
              FROM calls ",
             $index,
             // CROSS keeps the tenants inside: through them, every row would be read.
@@ -61,6 +61,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<CallRecord, StoreError> {
             settled_at: row.get(30)?,
             released_at: row.get(31)?,
             lost_at: row.get(32)?,
+            token_id: row.get(33)?,
         })
     })
 }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::Timestamp;
 use crate::ids::{
     AccountName, AdjustmentId, AuditId, CallId, GroupId, KeyId, LeaseId, OperatorId, RequestId, TenantId,
+    TokenId,
 };
 use crate::key::KeyKind;
 use crate::money::{Delta, Multiplier, UnitPrice, Usd};
@@ -36,6 +37,7 @@ macro_rules! integer {
 integer!(Timestamp, Timestamp::from_micros, Timestamp::as_micros);
 integer!(TenantId, TenantId, |id| id.0);
 integer!(KeyId, KeyId, |id| id.0);
+integer!(TokenId, TokenId, |id| id.0);
 integer!(CallId, CallId, |id| id.0);
 integer!(LeaseId, LeaseId, |id| id.0);
 integer!(GroupId, GroupId, |id| id.0);

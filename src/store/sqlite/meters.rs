@@ -6,11 +6,12 @@
 use rusqlite::{Row, named_params};
 
 use crate::clock::Timestamp;
-use crate::ids::{KeyId, TenantId};
+use crate::ids::{KeyId, TenantId, TokenId};
 use crate::money::{Delta, Usd};
 use crate::period::{Period, Window};
 use crate::store::{Budget, MeterWindow, NewCall, Payer, Spent, StoreError};
 
+use super::ceiling;
 use super::session::Session;
 use super::usage::DAY_MICROS;
 
@@ -47,6 +48,7 @@ impl Reading {
         let left = i64::try_from(left.max(0)).unwrap_or(i64::MAX);
         Some(Spent {
             payer: Payer { tenant_id, key_id: (self.key_id != OF_TENANT).then_some(self.key_id) },
+            token_id: None,
             period: self.period,
             limit: Usd::from_nanos(limit)?,
             left: Usd::from_nanos(left)?,
@@ -178,6 +180,9 @@ impl Days {
 /// Holds the money of a row that was just written in every meter of now. Says which budgets it brought past the point
 /// where somebody is told; refused when a budget has not enough left, and then all of the verb must be taken back.
 pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<Vec<Spent>, StoreError> {
+    if let Some(token) = call.token_id {
+        ceiling::hold(session, call, token)?;
+    }
     let mut readings = add(session, call)?;
     for wanted in &call.windows {
         if !readings.iter().any(|reading| reading.is_of(wanted)) {
@@ -265,6 +270,7 @@ fn tell(session: &Session<'_>, call: &NewCall, readings: &[Reading]) -> Result<V
 pub(super) struct Moved {
     pub(super) tenant_id: TenantId,
     pub(super) key_id: KeyId,
+    pub(super) token_id: Option<TokenId>,
     pub(super) held_at: Timestamp,
     /// What is given back of the hold.
     pub(super) freed: Usd,
@@ -276,6 +282,9 @@ pub(super) struct Moved {
 pub(super) fn count(session: &Session<'_>, moved: &Moved) -> Result<(), StoreError> {
     if moved.freed == Usd::ZERO && moved.charged == Delta::default() {
         return Ok(());
+    }
+    if let Some(token) = moved.token_id {
+        ceiling::count(session, moved, token)?;
     }
     for key_id in [OF_TENANT, moved.key_id] {
         session.execute(

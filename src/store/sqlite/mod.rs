@@ -6,6 +6,7 @@
 mod audit;
 mod books;
 mod calls;
+mod ceiling;
 mod columns;
 mod directory;
 mod ledger;

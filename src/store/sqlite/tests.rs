@@ -57,6 +57,7 @@ impl Bench {
         NewCall {
             tenant_id: key.tenant.id,
             key_id: key.id,
+            token_id: None,
             account: AccountName::new("main"),
             endpoint: "fal-ai/flux-1/dev".into(),
             kind: CallKind::Queue,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fal_relay::fal::{Call, FollowUp, Role, Storage, Upload, parse};
+use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, Upload, parse};
 use fal_relay::period::Period;
 use futures_util::future::join_all;
 use http::Method;
@@ -71,11 +71,15 @@ fn kind(call: &Call) -> usize {
             Upload::Piece { .. } => 14,
             Upload::File { .. } => 15,
         },
+        Call::Token(form) => match form {
+            TokenForm::Bare => 16,
+            TokenForm::Realtime => 17,
+        },
     }
 }
 
-const KINDS: usize = 16;
-/// What fal does not bill: questions about jobs that were let in, their end, and uploads.
+const KINDS: usize = 18;
+/// What fal does not bill: questions about jobs that were let in, their end, uploads, and the relay's own tokens.
 const FREE: std::ops::Range<usize> = 3..KINDS;
 
 /// Every way to say each kind of call: host, what the host stands for, method, target.
@@ -110,6 +114,9 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/storage/cdn/files/upload/multipart"),
     ("v3.fal.media", Role::Cdn, "PUT", "/files/a/multipart/b/1"),
     ("v3.fal.media", Role::Cdn, "GET", "/files/a"),
+    ("relay.test", Role::Relay, "POST", "/tokens/"),
+    ("rest.fal.ai", Role::Rest, "POST", "/tokens/"),
+    ("rest.alpha.fal.ai", Role::Rest, "POST", "/tokens/realtime"),
 ];
 
 /// Where a client that is told of a proxy would have gone with this call.
@@ -124,6 +131,8 @@ fn named_to_a_proxy(call: &Call) -> String {
         Call::Storage(step) => format!("https://rest.fal.ai{}", step.as_path()),
         // No client asks a proxy for the media host.
         Call::Upload(_) => "https://v3.fal.media/files/upload".to_owned(),
+        Call::Token(TokenForm::Bare) => "https://rest.fal.ai/tokens/".into(),
+        Call::Token(TokenForm::Realtime) => "https://rest.fal.ai/tokens/realtime".into(),
     }
 }
 

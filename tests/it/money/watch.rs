@@ -99,6 +99,7 @@ async fn open_job(office: &Office, made: &Made, number: usize) {
     let call = NewCall {
         tenant_id: made.tenant_id(),
         key_id: made.record.id,
+        token_id: None,
         account: AccountName::new("default"),
         endpoint: "a/b".into(),
         kind: CallKind::Queue,

@@ -6,6 +6,7 @@ mod import;
 mod keys;
 mod reading;
 mod sqlite;
+mod tokens;
 
 use std::future::Future;
 
@@ -50,6 +51,9 @@ async fn story(backend: &dyn Backend) {
     budgets::a_key_has_budgets_from_the_start(&*store).await;
     budgets::bad_budgets_are_refused(&*store).await;
     budgets::a_clock_that_was_set_back_leaves_no_old_cap(&*store).await;
+    tokens::tokens_are_short_lived_children_of_keys(&*store).await;
+    tokens::a_key_has_no_more_tokens_than_it_may(&*store).await;
+    tokens::origins_are_known_to_be_listed(&*store).await;
     reading::any_text_is_only_text(&*store).await;
     reading::lists_are_read_in_pages(&*store).await;
     reading::the_audit_log_tells_all_and_no_secrets(&*store).await;
@@ -327,6 +331,7 @@ fn call_of(key: &KeyRecord) -> NewCall {
     NewCall {
         tenant_id: key.tenant.id,
         key_id: key.id,
+        token_id: None,
         account: AccountName::new("main"),
         endpoint: "fal-ai/flux-1/dev".into(),
         kind: CallKind::Queue,

@@ -41,6 +41,7 @@ pub(super) async fn budgets_hold_and_give_back(store: &dyn Store) {
     let spent = refused(store, call_at(store, &key, "0.000000001", NOW).await).await;
     let expected = Spent {
         payer: of_key(&key),
+        token_id: None,
         period: Period::Total,
         limit: usd("10"),
         left: Usd::ZERO,
@@ -109,6 +110,7 @@ pub(super) async fn a_budget_is_told_once_in_a_window(store: &dyn Store) {
     assert_eq!(told("7.999999999", NOW).await, []);
     let spent = Spent {
         payer: of_key(&key),
+        token_id: None,
         period: Period::Day,
         limit: usd("10"),
         left: usd("2"),

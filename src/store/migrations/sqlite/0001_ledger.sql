@@ -66,6 +66,24 @@ CREATE UNIQUE INDEX keys_by_digest ON keys (digest) WHERE deleted_at IS NULL;
 
 CREATE INDEX keys_by_group ON keys (group_id);
 
+-- Client tokens: short-lived children of keys, for browsers and phones. A row goes some time after its end; the ledger's
+-- rows name the key as well. What was spent and is held under a ceiling lies in the row itself, as in a meter.
+CREATE TABLE client_tokens (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    key_id     INTEGER NOT NULL REFERENCES keys (id),
+    digest     BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    rules      TEXT NOT NULL DEFAULT '{}',   -- JSON, `rules::Rules`; they narrow the key's
+    limit_nano INTEGER CHECK (limit_nano >= 0),
+    spent_nano INTEGER NOT NULL DEFAULT 0,
+    held_nano  INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE INDEX client_tokens_by_key ON client_tokens (key_id, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX client_tokens_by_end ON client_tokens (expires_at);
+
 -- Operators' tokens: for the admin listener only.
 CREATE TABLE operators (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -112,6 +130,7 @@ CREATE TABLE calls (
     id             INTEGER PRIMARY KEY,
     tenant_id      INTEGER NOT NULL,
     key_id         INTEGER NOT NULL,
+    token_id       INTEGER,           -- the key's client token, if the call came with one; it may be gone
     account        TEXT NOT NULL,
     endpoint       TEXT NOT NULL,
     kind           TEXT NOT NULL CHECK (kind = 'queue' OR kind = 'run' OR kind = 'stream'),
@@ -274,7 +293,9 @@ CREATE TABLE counters (
     value INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO counters (name, value) VALUES ('keys_revision', 0), ('prices_revision', 0), ('pings', 0);
+INSERT INTO counters (name, value) VALUES ('keys_revision', 0), ('prices_revision', 0), ('pings', 0),
+    -- 1 from the first client token with browser origins on.
+    ('token_origins', 0);
 
 -- Triggers, so that no statement that touches what a caller may do can forget to say so.
 CREATE TRIGGER tenants_made AFTER INSERT ON tenants BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
@@ -292,6 +313,8 @@ CREATE TRIGGER operators_gone AFTER DELETE ON operators BEGIN UPDATE counters SE
 CREATE TRIGGER budgets_made AFTER INSERT ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER budgets_changed AFTER UPDATE ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER budgets_gone AFTER DELETE ON budgets BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
+-- A new client token changes nothing for anybody else, and they are many.
+CREATE TRIGGER client_tokens_revoked AFTER UPDATE OF revoked_at ON client_tokens BEGIN UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'; END;
 CREATE TRIGGER prices_synced AFTER INSERT ON price_versions BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;
 CREATE TRIGGER price_overrides_made AFTER INSERT ON price_overrides BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;
 CREATE TRIGGER price_overrides_changed AFTER UPDATE ON price_overrides BEGIN UPDATE counters SET value = value + 1 WHERE name = 'prices_revision'; END;

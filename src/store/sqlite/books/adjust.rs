@@ -73,9 +73,9 @@ fn count(
     cost: Delta,
     charge: Delta,
 ) -> Result<(), StoreError> {
-    let &CallRecord { tenant_id, key_id, held_at, .. } = call;
+    let &CallRecord { tenant_id, key_id, token_id, held_at, .. } = call;
     let freed = if call.hold_open { call.hold_usd } else { Usd::ZERO };
-    meters::count(session, &meters::Moved { tenant_id, key_id, held_at, freed, charged: charge })?;
+    meters::count(session, &meters::Moved { tenant_id, key_id, token_id, held_at, freed, charged: charge })?;
     let change = usage::Change {
         tenant_id,
         key_id,

@@ -9,15 +9,16 @@ mod import;
 mod keys;
 mod operators;
 mod tenants;
+mod tokens;
 
 use crate::clock::Timestamp;
-use crate::ids::{AuditId, GroupId, KeyId, OperatorId, TenantId};
+use crate::ids::{AuditId, GroupId, KeyId, OperatorId, TenantId, TokenId};
 use crate::key::KeyDigest;
 use crate::period::Period;
 use crate::store::{
     AuditRecord, Author, Budget, BudgetRecord, Deletion, Directory, GroupChange, GroupRecord, ImportedKey,
-    KeyChange, KeyRecord, Meter, NewGroup, NewKey, NewOperator, NewTenant, OperatorRecord, Payer,
-    TenantChange, TenantRecord, Verb,
+    KeyChange, KeyRecord, Meter, NewGroup, NewKey, NewOperator, NewTenant, NewToken, OperatorRecord, Payer,
+    TenantChange, TenantRecord, TokenRecord, Verb,
 };
 
 use super::{SqliteStore, audit};
@@ -171,6 +172,26 @@ impl Directory for SqliteStore {
         limit: u32,
     ) -> Verb<'_, Vec<AuditRecord>> {
         self.read(move |session| audit::page(session, object.as_deref(), before, limit))
+    }
+
+    fn create_token(&self, token: NewToken) -> Verb<'_, Option<TokenId>> {
+        self.write(move |session| tokens::create(session, &token))
+    }
+
+    fn token_by_digest(&self, digest: KeyDigest) -> Verb<'_, Option<TokenRecord>> {
+        self.read(move |session| tokens::by_digest(session, digest))
+    }
+
+    fn live_tokens(&self, key: KeyId, at: Timestamp) -> Verb<'_, u64> {
+        self.read(move |session| tokens::live(session, key, at, u32::MAX))
+    }
+
+    fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64> {
+        self.write(move |session| tokens::revoke(session, key, &author))
+    }
+
+    fn lists_origins(&self) -> Verb<'_, bool> {
+        self.read(tokens::lists_origins)
     }
 
     fn keys_revision(&self) -> Verb<'_, i64> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::Row;
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, KeyId, TenantId};
+use crate::ids::{CallId, KeyId, TenantId, TokenId};
 use crate::money::{Delta, Usd};
 use crate::store::sqlite::session::Session;
 use crate::store::sqlite::{meters, usage};
@@ -17,6 +17,7 @@ use super::lookup;
 struct Closed {
     tenant_id: TenantId,
     key_id: KeyId,
+    token_id: Option<TokenId>,
     held_at: Timestamp,
     hold: Usd,
     endpoint: Arc<str>,
@@ -26,7 +27,8 @@ struct Closed {
 /// Reads the row that the statement before has just closed. Not by RETURNING, for which SQLite builds a temporary tree at
 /// each statement, at several times the cost of this.
 fn closed(session: &Session<'_>, id: CallId) -> Result<Option<Closed>, StoreError> {
-    let sql = "SELECT tenant_id, key_id, held_at, hold_nano, endpoint, tags FROM calls WHERE id = ?1";
+    let sql =
+        "SELECT tenant_id, key_id, held_at, hold_nano, endpoint, tags, token_id FROM calls WHERE id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Closed {
             tenant_id: row.get(0)?,
@@ -35,6 +37,7 @@ fn closed(session: &Session<'_>, id: CallId) -> Result<Option<Closed>, StoreErro
             hold: row.get(3)?,
             endpoint: row.get(4)?,
             tags: row.get(5)?,
+            token_id: row.get(6)?,
         })
     };
     Ok(session.first(sql, (id,), read)?)
@@ -101,6 +104,7 @@ fn moved(session: &Session<'_>, id: CallId, changed: usize) -> Result<Option<Clo
 
 /// Lets the charge take the hold's place in the meters.
 fn free(session: &Session<'_>, closed: &Closed, charge: Usd) -> Result<(), StoreError> {
-    let &Closed { tenant_id, key_id, held_at, hold, .. } = closed;
-    meters::count(session, &meters::Moved { tenant_id, key_id, held_at, freed: hold, charged: charge.into() })
+    let &Closed { tenant_id, key_id, token_id, held_at, hold, .. } = closed;
+    let charged = charge.into();
+    meters::count(session, &meters::Moved { tenant_id, key_id, token_id, held_at, freed: hold, charged })
 }

@@ -13,13 +13,14 @@ use super::lookup;
 /// Four statements for a caller without budgets. The row comes first: a meter that is opened on the way adds it up.
 pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, StoreError> {
     let id = CallId(session.insert(
-        "INSERT INTO calls (tenant_id, key_id, account, endpoint, kind, lease, tags, unit_price, unit, multiplier,
+        "INSERT INTO calls (tenant_id, key_id, token_id, account, endpoint, kind, lease, tags, unit_price, unit, multiplier,
                             price_version, hold_nano, hold_basis, held_at)
-         VALUES (:tenant, :key, :account, :endpoint, :kind, :lease, :tags, :unit_price, :unit, :multiplier,
+         VALUES (:tenant, :key, :token, :account, :endpoint, :kind, :lease, :tags, :unit_price, :unit, :multiplier,
                  :price_version, :hold, :hold_basis, :held_at)",
         named_params! {
             ":tenant": call.tenant_id,
             ":key": call.key_id,
+            ":token": call.token_id,
             ":account": call.account,
             ":endpoint": call.endpoint,
             ":kind": call.kind,

@@ -1,0 +1,49 @@
+//! Client tokens: short-lived children of keys.
+
+use super::directory::KeyRecord;
+use crate::clock::Timestamp;
+use crate::ids::{KeyId, TokenId};
+use crate::key::KeyDigest;
+use crate::money::Usd;
+use crate::rules::Rules;
+
+/// A client token about to be made. The token itself stays with the caller; the store sees its digest.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// The key that makes it, and that its calls are charged to.
+    pub key_id: KeyId,
+    /// The SHA-256 of the token.
+    pub digest: KeyDigest,
+    /// What it may do, within what its key may.
+    pub rules: Rules,
+    /// What may be spent with it in all.
+    pub limit: Option<Usd>,
+    /// Now.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// The most tokens of one key that work at one time.
+    pub live_max: u32,
+}
+
+/// A client token as the store knows it, with all that decides what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its number.
+    pub id: TokenId,
+    /// The key that made it, whole.
+    pub key: KeyRecord,
+    /// Its own rules.
+    pub rules: Rules,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRecord {
+    /// Whether the token opens anything at `now`: not without its key.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.key.is_active(now) && self.revoked_at.is_none() && now < self.expires_at
+    }
+}

@@ -1,0 +1,122 @@
+//! Client tokens. Their holders make them at the pace of their own users, so nothing of it goes to the audit log but their
+//! end by an operator.
+
+use rusqlite::Row;
+
+use crate::clock::Timestamp;
+use crate::ids::{KeyId, TokenId};
+use crate::key::KeyDigest;
+use crate::rules::Rules;
+use crate::store::sqlite::columns::Json;
+use crate::store::sqlite::session::Session;
+use crate::store::sqlite::{audit, rows};
+use crate::store::{Author, NewToken, StoreError, TokenRecord};
+
+use super::keys;
+
+/// Tokens whose time is over that each new one sweeps: more go than come, so the table never holds many of them.
+const SWEPT_ROWS: u32 = 100;
+
+/// What a token's own row says.
+struct Own {
+    id: TokenId,
+    key_id: KeyId,
+    rules: Rules,
+    expires_at: Timestamp,
+    revoked_at: Option<Timestamp>,
+}
+
+pub(super) fn create(session: &Session<'_>, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
+    sweep(session, token.created_at)?;
+    if live(session, token.key_id, token.created_at, token.live_max)? >= u64::from(token.live_max) {
+        return Ok(None);
+    }
+    let id = session.insert(
+        "INSERT INTO client_tokens (key_id, digest, rules, limit_nano, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (token.key_id, token.digest.0, Json(&token.rules), token.limit, token.created_at, token.expires_at),
+    )?;
+    if !token.rules.origins.is_empty() {
+        tell_origins(session)?;
+    }
+    Ok(Some(TokenId(id)))
+}
+
+fn sweep(session: &Session<'_>, now: Timestamp) -> Result<(), StoreError> {
+    session.execute(
+        "DELETE FROM client_tokens WHERE id IN (SELECT id FROM client_tokens WHERE expires_at <= ?1 LIMIT ?2)",
+        (now, SWEPT_ROWS),
+    )?;
+    Ok(())
+}
+
+/// Says, the first time only, that there are tokens with origins: those who answer browsers must know.
+fn tell_origins(session: &Session<'_>) -> Result<(), StoreError> {
+    let first =
+        session.execute("UPDATE counters SET value = 1 WHERE name = 'token_origins' AND value = 0", ())?;
+    if first > 0 {
+        session.execute("UPDATE counters SET value = value + 1 WHERE name = 'keys_revision'", ())?;
+    }
+    Ok(())
+}
+
+pub(super) fn by_digest(session: &Session<'_>, digest: KeyDigest) -> Result<Option<TokenRecord>, StoreError> {
+    let sql = "SELECT id, key_id, rules, expires_at, revoked_at FROM client_tokens WHERE digest = ?1";
+    let Some(own) = rows::one(session, sql, (digest.0,), own)? else { return Ok(None) };
+    let key = keys::by_id(session, own.key_id)?;
+    Ok(key.map(|key| TokenRecord {
+        id: own.id,
+        key,
+        rules: own.rules,
+        expires_at: own.expires_at,
+        revoked_at: own.revoked_at,
+    }))
+}
+
+fn own(row: &Row<'_>) -> Result<Own, StoreError> {
+    let id: TokenId = row.get(0)?;
+    rows::named("client token", id, || {
+        Ok(Own {
+            id,
+            key_id: row.get(1)?,
+            rules: row.get::<_, Json<_>>(2)?.0,
+            expires_at: row.get(3)?,
+            revoked_at: row.get(4)?,
+        })
+    })
+}
+
+/// How many tokens of a key work at `at`, counted up to `most`.
+pub(super) fn live(session: &Session<'_>, key: KeyId, at: Timestamp, most: u32) -> Result<u64, StoreError> {
+    rows::count(
+        session,
+        "SELECT count(*) FROM (SELECT 1 FROM client_tokens
+                               WHERE key_id = ?1 AND expires_at > ?2 AND revoked_at IS NULL LIMIT ?3)",
+        (key, at, most),
+    )
+}
+
+pub(super) fn revoke(session: &Session<'_>, key: KeyId, author: &Author) -> Result<u64, StoreError> {
+    let ended = session.execute(
+        "UPDATE client_tokens SET revoked_at = ?2 WHERE key_id = ?1 AND expires_at > ?2 AND revoked_at IS NULL",
+        (key, author.at),
+    )? as u64;
+    if ended > 0 {
+        let object = keys::object(key);
+        audit::write(session, author, "key.revoke_tokens", &object, Some(&ended), Some(&0))?;
+    }
+    Ok(ended)
+}
+
+/// Rules are JSON and leave out what is not said, so the name of the list tells whether there is one.
+pub(super) fn lists_origins(session: &Session<'_>) -> Result<bool, StoreError> {
+    let found = rows::number(
+        session,
+        "SELECT (SELECT value FROM counters WHERE name = 'token_origins') = 1
+             OR EXISTS (SELECT 1 FROM keys WHERE deleted_at IS NULL AND instr(rules, '\"origins\"'))
+             OR EXISTS (SELECT 1 FROM tenants WHERE deleted_at IS NULL AND instr(rules, '\"origins\"'))
+             OR EXISTS (SELECT 1 FROM groups WHERE deleted_at IS NULL AND instr(rules, '\"origins\"'))",
+        (),
+    )?;
+    Ok(found != 0)
+}
