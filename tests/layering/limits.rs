@@ -75,6 +75,7 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("store::COLUMNS", "columns in the source"),
     ("store::DAY_MICROS", "a day"),
     ("store::TENANT", "a column in the source"),
+    ("upstream::COUNT", "hosts in the source, and UPLOAD_HOSTS_MAX"),
     ("tls::CLOCK_SKEW", "a date in a certificate"),
     ("tls::DAY_SECONDS", "a day"),
     ("tls::LEAF_LIFE", "a date in a certificate"),
