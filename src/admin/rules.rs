@@ -27,6 +27,12 @@ pub struct RulesSpec {
     /// Jobs that have begun and not ended, at one time.
     #[schema(minimum = 1, maximum = 4294967295_i64)]
     pub jobs_in_flight: Option<i64>,
+    /// Uploads that begin, in a minute.
+    #[schema(minimum = 1, maximum = 4294967295_i64)]
+    pub uploads_per_minute: Option<i64>,
+    /// The most bytes of one upload, all its parts together.
+    #[schema(minimum = 1)]
+    pub max_upload_bytes: Option<i64>,
     /// The largest price of one request, in US dollars.
     #[schema(example = "0.10")]
     pub max_request_usd: Option<String>,
@@ -45,6 +51,8 @@ impl RulesSpec {
             requests_per_minute: count("rules.requests_per_minute", self.requests_per_minute)?,
             submits_per_minute: count("rules.submits_per_minute", self.submits_per_minute)?,
             jobs_in_flight: count("rules.jobs_in_flight", self.jobs_in_flight)?,
+            uploads_per_minute: count("rules.uploads_per_minute", self.uploads_per_minute)?,
+            max_upload_bytes: bytes("rules.max_upload_bytes", self.max_upload_bytes)?,
             max_request_usd: match &self.max_request_usd {
                 None => None,
                 Some(text) => Some(usd("rules.max_request_usd", text)?),
@@ -66,6 +74,8 @@ impl From<&Rules> for RulesSpec {
             requests_per_minute: number(rules.requests_per_minute),
             submits_per_minute: number(rules.submits_per_minute),
             jobs_in_flight: number(rules.jobs_in_flight),
+            uploads_per_minute: number(rules.uploads_per_minute),
+            max_upload_bytes: rules.max_upload_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
             max_request_usd: rules.max_request_usd.map(|usd| usd.to_string()),
             networks: texts(&rules.networks),
             origins: texts(&rules.origins),
@@ -89,6 +99,14 @@ fn count(field: &'static str, count: Option<i64>) -> Result<Option<NonZeroU32>, 
             field,
             format!("must be from 1 to {}; to set no limit, leave it out", u32::MAX),
         )),
+    }
+}
+
+fn bytes(field: &'static str, bytes: Option<i64>) -> Result<Option<u64>, AdminError> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    match u64::try_from(bytes) {
+        Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
+        _ => Err(AdminError::field(field, "must be 1 or more; to set no limit, leave it out".to_owned())),
     }
 }
 

@@ -77,6 +77,12 @@ pub(super) struct RulesArgs {
     /// Jobs at one time; `none` for no limit
     #[arg(long, value_name = "N", value_parser = limit)]
     jobs_in_flight: Option<Limit>,
+    /// Uploads that begin, in a minute; `none` for no limit
+    #[arg(long, value_name = "N", value_parser = limit)]
+    uploads_per_minute: Option<Limit>,
+    /// The most bytes of one upload; such uploads run through the relay. `none` for no limit
+    #[arg(long, value_name = "BYTES", value_parser = limit)]
+    max_upload_bytes: Option<Limit>,
     /// The largest price of one request in US dollars, such as 0.10; `none` for no limit
     #[arg(long, value_name = "USD")]
     max_per_request: Option<String>,
@@ -109,6 +115,8 @@ impl RulesArgs {
             requests_per_minute: self.requests_per_minute.map_or(old.requests_per_minute, |limit| limit.0),
             submits_per_minute: self.submits_per_minute.map_or(old.submits_per_minute, |limit| limit.0),
             jobs_in_flight: self.jobs_in_flight.map_or(old.jobs_in_flight, |limit| limit.0),
+            uploads_per_minute: self.uploads_per_minute.map_or(old.uploads_per_minute, |limit| limit.0),
+            max_upload_bytes: self.max_upload_bytes.map_or(old.max_upload_bytes, |limit| limit.0),
             max_request_usd: max_per_request
                 .map_or(old.max_request_usd, |text| (text != NONE).then(|| text.to_owned())),
             networks: list(&self.networks, old.networks),
@@ -205,6 +213,8 @@ pub(super) fn rules_fields(rules: &RulesSpec) -> Vec<(&'static str, String)> {
         ("requests per minute", number(rules.requests_per_minute)),
         ("submits per minute", number(rules.submits_per_minute)),
         ("jobs in flight", number(rules.jobs_in_flight)),
+        ("uploads per minute", number(rules.uploads_per_minute)),
+        ("largest upload", number(rules.max_upload_bytes)),
         ("most per request", rules.max_request_usd.clone().unwrap_or_else(|| "-".into())),
         ("networks", words(&rules.networks)),
         ("origins", words(&rules.origins)),

@@ -179,6 +179,8 @@ mod tests {
         requests per minute  -
         submits per minute   -
         jobs in flight       3
+        uploads per minute   -
+        largest upload       -
         most per request     -
         networks             -
         origins              -

@@ -361,6 +361,8 @@ mod tests {
         requests per minute  60
         submits per minute   -
         jobs in flight       -
+        uploads per minute   -
+        largest upload       -
         most per request     0.10
         networks             10.0.0.0/8
         origins              -
@@ -392,6 +394,8 @@ mod tests {
         requests per minute  -
         submits per minute   -
         jobs in flight       -
+        uploads per minute   -
+        largest upload       -
         most per request     0.10
         networks             10.0.0.0/8
         origins              -
@@ -442,7 +446,7 @@ mod tests {
         3   alpha   default  default  live  Fdu0     -         2023-11-14T22:13:20.000000Z  pending
         ");
         insta::assert_snapshot!(key(&desk, "list --json --tenant Zürich").await.unwrap(), @r#"
-        [{"id":2,"tenant_id":2,"tenant":"Zürich","group_id":1,"group":"default","name":"default","kind":"live","last_four":"Nf6d","state":"expired","rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z","starts_at":null,"expires_at":"2023-11-15T22:13:20.000000Z","revoked_at":null}]
+        [{"id":2,"tenant_id":2,"tenant":"Zürich","group_id":1,"group":"default","name":"default","kind":"live","last_four":"Nf6d","state":"expired","rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"uploads_per_minute":null,"max_upload_bytes":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z","starts_at":null,"expires_at":"2023-11-15T22:13:20.000000Z","revoked_at":null}]
         "#);
         insta::assert_snapshot!(key(&desk, "list --tenant nobody --json").await.unwrap(), @"[]");
         let renewed = key(&desk, "update 2 --name door --expires-in never --json").await.unwrap();

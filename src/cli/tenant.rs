@@ -286,7 +286,7 @@ mod tests {
         3   gamma  active     20.00/total  2023-11-14T22:13:20.000000Z
         ");
         insta::assert_snapshot!(tenant(&desk, "list --json --search BET").await.unwrap(), @r#"
-        [{"id":2,"name":"beta","status":"suspended","alert_url":null,"tags":[],"rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z"}]
+        [{"id":2,"name":"beta","status":"suspended","alert_url":null,"tags":[],"rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"uploads_per_minute":null,"max_upload_bytes":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z"}]
         "#);
         desk.make_call("gamma", Some("job-1")).await;
         insta::assert_snapshot!(tenant(&desk, "show gamma").await.unwrap(), @r"
@@ -302,6 +302,8 @@ mod tests {
         requests per minute  -
         submits per minute   -
         jobs in flight       -
+        uploads per minute   -
+        largest upload       -
         most per request     -
         networks             -
         origins              -
@@ -314,7 +316,7 @@ mod tests {
             .await
             .unwrap();
         insta::assert_snapshot!(tenant(&desk, "show 3 --json").await.unwrap(), @r#"
-        {"tenant":{"id":3,"name":"delta","status":"active","alert_url":null,"tags":[],"rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z"},"meters":[{"key_id":null,"period":"total","starts_at":null,"resets_at":null,"limit_usd":null,"spent_usd":"0.046875","held_usd":"0.00","left_usd":null}]}
+        {"tenant":{"id":3,"name":"delta","status":"active","alert_url":null,"tags":[],"rules":{"allow":[],"deny":[],"requests_per_minute":null,"submits_per_minute":null,"jobs_in_flight":null,"uploads_per_minute":null,"max_upload_bytes":null,"max_request_usd":null,"networks":[],"origins":[]},"budgets":[],"created_at":"2023-11-14T22:13:20.000000Z"},"meters":[{"key_id":null,"period":"total","starts_at":null,"resets_at":null,"limit_usd":null,"spent_usd":"0.046875","held_usd":"0.00","left_usd":null}]}
         "#);
         assert_eq!(
             tenant(&desk, "delete delta").await.unwrap_err(),

@@ -54,6 +54,7 @@ impl Reader<'_> {
                 run: self.list("server.hosts.run", values::host_name),
                 rest: self.list("server.hosts.rest", values::host_name),
                 ws: self.list("server.hosts.ws", values::host_name),
+                cdn: self.list("server.hosts.cdn", values::host_name),
             },
         }
     }
@@ -83,6 +84,7 @@ impl Reader<'_> {
             rest_url: self.server_of_fal("upstream.rest_url", WEB, allow_plain),
             api_url: self.server_of_fal("upstream.api_url", WEB, allow_plain),
             cdn_url: self.server_of_fal("upstream.cdn_url", WEB, allow_plain),
+            upload_hosts: self.upload_hosts(allow_plain),
             ws_url: self.server_of_fal("upstream.ws_url", SOCKETS, allow_plain),
             jwks_url: self.server_of_fal("upstream.jwks_url", WEB, allow_plain),
             queue_aliases: self.list("upstream.queue_aliases", |url| values::base_url(url, WEB)),
@@ -90,12 +92,28 @@ impl Reader<'_> {
             connect_timeout: self.millis("upstream.connect_timeout_ms"),
             queue_head_timeout: self.seconds("upstream.queue_head_timeout_seconds"),
             run_head_timeout: self.seconds("upstream.run_head_timeout_seconds"),
+            upload_head_timeout: self.seconds("upstream.upload_head_timeout_seconds"),
             body_idle: self.seconds("upstream.body_idle_seconds"),
             pool_idle: self.seconds("upstream.pool_idle_seconds"),
             pool_max_idle: self.number("upstream.pool_max_idle", 0..=MAX_COUNT),
             http2: self.switch("upstream.http2"),
             loopback_only: self.said.sandbox,
         }
+    }
+
+    fn upload_hosts(&mut self, allow_plain: bool) -> Vec<upstream::UploadHost> {
+        let key = "upstream.upload_urls";
+        let urls = self.list(key, |url| {
+            let url = values::base_url(url, WEB)?;
+            match values::is_plain(&url) && !allow_plain && !values::is_loopback(&url) {
+                true => Err(format!("holds {url:?}, to which files would travel unencrypted; use https://")),
+                false => Ok(url),
+            }
+        });
+        if urls.len() > upstream::UPLOAD_HOSTS_MAX {
+            self.refuse(key, format!("holds more than {} addresses", upstream::UPLOAD_HOSTS_MAX));
+        }
+        urls.into_iter().take(upstream::UPLOAD_HOSTS_MAX).map(upstream::UploadHost::at).collect()
     }
 
     /// The address of one of fal's servers: encrypted, unless it is this machine or the operator insists.
@@ -138,6 +156,12 @@ impl Reader<'_> {
                 .text("server.public_url", |url| Ok(values::base_url(url, WEB).ok()))
                 .filter(|url| !url.is_empty()),
             max_payload_bytes: self.number("webhooks.max_payload_bytes", 0..=1024 * 1024 * 1024),
+            uploads: relay::Uploads {
+                through_relay: self.switch("uploads.through_relay"),
+                max_bytes: self.number("uploads.max_bytes", 1..=i64::MAX),
+                address_life: self.seconds("uploads.address_seconds"),
+                pass_downloads: self.switch("uploads.pass_downloads"),
+            },
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::said::{Entry, Said, Value};
 use super::{Config, Origin, values};
+use crate::upstream::UploadHost;
 
 impl Config {
     /// Sends everything that would go to fal to the sandbox that listens at `listen` instead. It is reached on this
@@ -21,6 +22,9 @@ impl Config {
         self.upstream.ws_url = face("ws");
         self.upstream.jwks_url = face("jwks");
         self.upstream.queue_aliases = aliases(Some(named).filter(|named| *named != base));
+        // It may name itself by its public address in the addresses that it gives out to be uploaded to.
+        let named = format!("{}/cdn", named.trim_end_matches('/'));
+        self.upstream.upload_hosts = vec![UploadHost { named, url: face("cdn") }];
     }
 }
 
@@ -48,6 +52,7 @@ pub(super) fn lay_over(said: &mut Said) {
     }
     let public_url = Some(text(said, "sandbox.public_url")).filter(|url| !url.is_empty());
     said.set("upstream.queue_aliases", Value::List(aliases(public_url.as_deref())), Origin::Sandbox);
+    said.set("upstream.upload_urls", Value::List(vec![face(&base, "cdn")]), Origin::Sandbox);
     place_store(said);
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use memchr::memchr2;
 use serde::Deserialize;
@@ -202,6 +203,51 @@ impl<'body> Visitor<'body> for Wanted<'_, '_, 'body> {
     }
 }
 
+/// A JSON object in which each value of `name` is the string `text`, and every other byte as it was; `None` when the body is
+/// no whole object that has one.
+pub fn replace_top_level(body: &[u8], name: &str, text: &str) -> Option<Vec<u8>> {
+    let mut places = Vec::new();
+    let mut document = serde_json::Deserializer::from_slice(body);
+    document.deserialize_map(Places { body, name, places: &mut places }).ok()?;
+    document.end().ok()?;
+    let text = serde_json::to_vec(text).ok().filter(|_| !places.is_empty())?;
+    let (mut out, mut done) = (Vec::with_capacity(body.len() + text.len()), 0);
+    for place in places {
+        out.extend_from_slice(body.get(done..place.start)?);
+        out.extend_from_slice(&text);
+        done = place.end;
+    }
+    out.extend_from_slice(body.get(done..)?);
+    Some(out)
+}
+
+/// Collects where the values of one name stand.
+struct Places<'out, 'name, 'body> {
+    body: &'body [u8],
+    name: &'name str,
+    places: &'out mut Vec<Range<usize>>,
+}
+
+impl<'body> Visitor<'body> for Places<'_, '_, 'body> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'body>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(Text(key)) = map.next_key()? {
+            let value: &RawValue = map.next_value()?;
+            if key == self.name {
+                // The value is borrowed from the body, so its address tells its place.
+                let start = value.get().as_ptr().addr() - self.body.as_ptr().addr();
+                self.places.push(start..start + value.get().len());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A JSON string, borrowed where it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -262,10 +308,24 @@ mod tests {
         assert_eq!(read(&deep), found(None, None));
     }
 
+    #[test]
+    fn a_top_level_value_is_replaced_and_nothing_else() {
+        let replaced = |body: &str| {
+            replace_top_level(body.as_bytes(), "u", "n\"").map(|out| String::from_utf8(out).unwrap())
+        };
+        let body = r#" {"a":{"u":"x"}, "u" : "https:\/\/y" ,"n":1.50, "u":null} "#;
+        let wanted = r#" {"a":{"u":"x"}, "u" : "n\"" ,"n":1.50, "u":"n\""} "#;
+        assert_eq!(replaced(body).as_deref(), Some(wanted));
+        for body in ["", "[]", "{}", r#"{"a":{"u":"x"}}"#, r#"{"u":"x""#, r#"{"u":"x"}}"#] {
+            assert_eq!(replaced(body), None, "{body}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_judged(body in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = top_level_strings(&body, ["a", ""]);
+            let _ = replace_top_level(&body, "a", "b");
         }
 
         #[test]

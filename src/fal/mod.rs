@@ -10,12 +10,13 @@ mod route;
 mod sse;
 mod tags;
 mod target;
+mod upload;
 pub mod webhook;
 
 pub use endpoint::{AppBase, BadEndpoint, Endpoint};
 pub use headers::{AcceptEncoding, for_client, for_fal};
 pub use inflate::{Inflate, InflateError};
-pub use json::top_level_strings;
+pub use json::{replace_top_level, top_level_strings};
 pub use rewrite::{Addresses, Rewriter};
 pub use route::{
     Call, FollowUp, Role, RouteError, Storage, TokenForm, parse, parse_socket, query_for_fal, take_token,
@@ -23,3 +24,4 @@ pub use route::{
 };
 pub use tags::{RELAY_TAG, X_FAL_TAGS, relay_tag, tags};
 pub use target::{Target, TargetHosts, X_FAL_TARGET_URL, target_below};
+pub use upload::{BYTES_PATH, CDN_PATH, Door, Piece, Upload};

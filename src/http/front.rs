@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::site::Site;
 use super::traffic::Traffic;
 use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, Role, RouteError};
+use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
@@ -231,7 +231,8 @@ impl Front {
             }
             None => self.named(&parts, &site)?,
         };
-        let caller = match self.caller(&parts.headers, named.token.as_ref(), peer, notes).await {
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let caller = match self.uploader(&named, &parts.headers, peer, notes).await {
             // A socket's client learns only from a message that its token is spent, and then gets another.
             Err(Refusal::Unauthorized) if named.token.is_some() && is_realtime(&named.call) => {
                 notes.route = Route::Realtime;
@@ -239,9 +240,38 @@ impl Front {
             }
             caller => caller?,
         };
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
         let inbound = self.inbound(parts, body, site.base, named.query, named.token);
-        self.carry(caller, address, named.call.map_err(refuse)?, inbound, notes).await
+        match (caller, named.call.map_err(refuse)?) {
+            (None, Call::Upload(Upload::File { path, door })) => {
+                notes.route = Route::File;
+                self.relay.file(&path, door, inbound, notes).await
+            }
+            (None, _) => Err(Refusal::Unauthorized),
+            (Some(caller), call) => self.carry(caller, address, call, inbound, notes).await,
+        }
+    }
+
+    /// Who calls; `None` for what needs nobody. Bytes of an upload may come with nothing but what was sealed for them.
+    async fn uploader(
+        &self,
+        named: &Named,
+        headers: &HeaderMap,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Option<Caller>, Refusal> {
+        if let Ok(Call::Upload(upload)) = &named.call {
+            notes.route = Route::Upload;
+            if matches!(upload, Upload::File { .. }) {
+                return Ok(None);
+            }
+            let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
+            let shown = Credentials { headers, token: None, address };
+            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes).await?;
+            if known.is_some() {
+                return Ok(known);
+            }
+        }
+        self.caller(headers, named.token.as_ref(), peer, notes).await.map(Some)
     }
 
     /// The request as the relay takes it.
@@ -288,7 +318,7 @@ impl Front {
             role => (role, path),
         };
         match parse(role, path, parts)? {
-            Err(error @ RouteError::Malformed(_)) => Err(refuse(error)),
+            Err(error @ (RouteError::Malformed(_) | RouteError::Part)) => Err(refuse(error)),
             call => Ok(Named::new(call, query)),
         }
     }
@@ -373,9 +403,7 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = route(&call);
-        if !call.may_be_billed() {
-            self.relay.pace(&caller).await?;
-        }
+        self.pace(&caller, &call).await?;
         match call {
             Call::Submit { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
@@ -392,7 +420,7 @@ impl Front {
                 notes.endpoint = Some(endpoint.clone().into());
                 self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
             }
-            Call::Storage(step) => self.relay.storage(step, inbound, notes).await,
+            Call::Storage(step) => self.relay.storage(&caller, step, inbound, notes).await,
             Call::Realtime { endpoint, path } => {
                 self.relay.realtime(&caller, &endpoint, &path, inbound, notes).await
             }
@@ -401,6 +429,18 @@ impl Front {
                 self.relay.runs(endpoint, address, inbound)
             }
             Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
+            Call::Upload(upload) => self.relay.upload(&caller, upload, inbound, notes).await,
+        }
+    }
+
+    /// Lets a call in under the limits that count for its kind. What may be billed has a door of its own; the parts of an
+    /// upload belong to one that was let in.
+    async fn pace(&self, caller: &Caller, call: &Call) -> Result<(), Refusal> {
+        match call {
+            Call::Upload(Upload::Bytes(Piece::Part(_) | Piece::End) | Upload::Piece { .. }) => Ok(()),
+            _ if call.may_be_billed() => Ok(()),
+            _ if call.begins_upload() => self.relay.begin_upload(caller).await,
+            _ => self.relay.pace(caller).await,
         }
     }
 
@@ -426,6 +466,10 @@ fn parse(role: Role, path: &str, parts: &request::Parts) -> Result<Result<Call, 
 fn refuse(error: RouteError) -> Refusal {
     match error {
         RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
+        RouteError::Part => Refusal::Parameter {
+            name: "part".to_owned(),
+            reason: "is a whole number from 1 to 10000".to_owned(),
+        },
         RouteError::Method { allow } => Refusal::Method { allow },
         RouteError::NotASocket => {
             Refusal::UpgradeRequired("This path is a WebSocket; send its handshake over HTTP/1.1.")
@@ -447,6 +491,8 @@ fn route(call: &Call) -> Route {
         Call::Storage(_) => Route::Storage,
         Call::Realtime { .. } => Route::Realtime,
         Call::Runs { .. } => Route::Runs,
+        Call::Upload(Upload::File { .. }) => Route::File,
+        Call::Upload(_) => Route::Upload,
         Call::Token(_) => Route::Token,
     }
 }

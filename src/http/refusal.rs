@@ -40,6 +40,9 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
         Refusal::WebhookTarget(_) => (StatusCode::BAD_REQUEST, "webhook_target"),
+        Refusal::UploadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "upload_too_large"),
+        // Not 404: fal's media host answers so to a file that is not there.
+        Refusal::UploadAddress => (StatusCode::FORBIDDEN, "upload_not_found"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
         Refusal::Unverified => (StatusCode::UNAUTHORIZED, "webhook_not_verified"),
         Refusal::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, "webhook_keys_unavailable"),
@@ -139,7 +142,7 @@ fn stock_words(refusal: &Refusal) -> Option<&'static str> {
 fn body(refusal: &Refusal, kind: &str) -> serde_json::Value {
     match refusal {
         Refusal::UnknownRequest => json!({"status": "NOT_FOUND"}),
-        Refusal::BodyTooLarge { max_bytes } => {
+        Refusal::BodyTooLarge { max_bytes } | Refusal::UploadTooLarge { max_bytes } => {
             json!({"detail": refusal.to_string(), "error_type": kind, "max_bytes": max_bytes})
         }
         Refusal::Parameter { name, .. } => {

@@ -68,6 +68,8 @@ pub struct Hosts {
     pub rest: Vec<String>,
     /// Names that mean direct runs carried over WebSocket.
     pub ws: Vec<String>,
+    /// Names that mean the media host.
+    pub cdn: Vec<String>,
 }
 
 impl Default for Settings {

@@ -74,8 +74,10 @@ fn role(hosts: &Hosts, host: &str) -> Role {
         (listed(&hosts.run), Role::Run),
         (listed(&hosts.rest), Role::Rest),
         (listed(&hosts.ws), Role::Ws),
+        (listed(&hosts.cdn), Role::Cdn),
         (is("fal.run"), Role::Run),
         (is("rest.fal.ai") || is("rest.alpha.fal.ai"), Role::Rest),
+        (is("v3.fal.media"), Role::Cdn),
         (begins_with("queue."), Role::Queue),
         (begins_with("run."), Role::Run),
         (begins_with("ws."), Role::Ws),
@@ -193,6 +195,7 @@ mod tests {
         assert_eq!(role_of("run.relay.example"), Role::Run);
         assert_eq!(role_of("rest.alpha.fal.ai"), Role::Rest);
         assert_eq!(role_of("ws.fal.run"), Role::Ws);
+        assert_eq!(role_of("v3.fal.media:443"), Role::Cdn);
         assert_eq!(role_of("relay.example"), Role::Relay);
         assert_eq!(role_of("fal.run.evil.example"), Role::Relay);
         let hosts = Hosts { run: vec!["direct.example".into()], ..Hosts::default() };

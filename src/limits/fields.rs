@@ -23,7 +23,7 @@ pub fn ratelimit_policy(bounds: impl IntoIterator<Item = Bound>) -> Option<Strin
     list(bounds, |field, bound| {
         write!(field, "{};q={}", Name(bound), bound.limit)?;
         match bound.what {
-            What::Requests | What::Submits => write!(field, ";w={WINDOW_SECONDS}"),
+            What::Requests | What::Submits | What::Uploads => write!(field, ";w={WINDOW_SECONDS}"),
             What::Jobs => field.write_str(";qu=\"concurrent-requests\""),
         }
     })

@@ -36,6 +36,8 @@ pub enum What {
     Submits,
     /// Jobs in flight.
     Jobs,
+    /// Uploads that begin in a minute.
+    Uploads,
 }
 
 impl What {
@@ -45,6 +47,7 @@ impl What {
             Self::Requests => "requests",
             Self::Submits => "submits",
             Self::Jobs => "jobs",
+            Self::Uploads => "uploads",
         }
     }
 }

@@ -44,6 +44,10 @@ labels! {
         Runs = "runs",
         /// A step of an upload.
         Storage = "storage",
+        /// The bytes of an upload.
+        Upload = "upload",
+        /// A file of the media host.
+        File = "file",
         /// A new client token.
         Token = "token",
         /// What a page's browser asks before the page's own request.
@@ -147,6 +151,10 @@ labels! {
         Run = "run",
         /// Storage.
         Rest = "rest",
+        /// Media.
+        Cdn = "cdn",
+        /// The other hosts that uploads go to.
+        Upload = "upload",
     }
 }
 

@@ -30,6 +30,11 @@ impl Accounts {
         self.accounts.get(index).ok_or(Refusal::AccountUnavailable)
     }
 
+    /// The account that began an upload, by what was sealed of it.
+    pub(super) fn by_name(&self, name: &str) -> Result<&Account, Refusal> {
+        self.accounts.iter().find(|account| account.name.as_str() == name).ok_or(Refusal::AccountUnavailable)
+    }
+
     /// The account that began a job. It may have left the configuration since.
     pub(super) fn named(&self, name: &AccountName) -> Result<&Account, Refusal> {
         self.accounts.iter().find(|account| account.name == *name).ok_or_else(|| {

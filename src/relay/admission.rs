@@ -10,7 +10,7 @@ use super::ledger::Admitted;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
 use crate::ids::{AccountName, LeaseId};
-use crate::limits::{Admission, Ask, Standing};
+use crate::limits::{Admission, Ask, Bound, Standing};
 use crate::money::{Usd, cost};
 use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample, metered};
 use crate::store::{CallKind, NewCall, NewWebhook, Spent, Terms};
@@ -39,7 +39,15 @@ pub(super) struct Admittance {
 impl Relay {
     /// Lets a call that is not billed in under the limits on requests.
     pub async fn pace(&self, caller: &Caller) -> Result<(), Refusal> {
-        let bounds = caller.request_bounds();
+        self.let_in(caller, caller.request_bounds()).await
+    }
+
+    /// Lets an upload begin.
+    pub async fn begin_upload(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.let_in(caller, caller.upload_bounds()).await
+    }
+
+    async fn let_in(&self, caller: &Caller, bounds: &[Bound]) -> Result<(), Refusal> {
         if bounds.is_empty() {
             return Ok(());
         }

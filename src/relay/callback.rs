@@ -71,7 +71,7 @@ impl Relay {
         let progress = body.progress();
         while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
         match progress.end() {
-            Some(BodyEnd::Complete { sha256 }) => Ok(BodyDigest(sha256)),
+            Some(BodyEnd::Complete { sha256: Some(sha256) }) => Ok(BodyDigest(sha256)),
             Some(end) => Err(Refusal::of_body(end, limits.max_bytes)),
             None => Err(Refusal::BodyBroken),
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::refusal::Refusal;
 use crate::clock::Timestamp;
 use crate::ids::{KeyId, TenantId, TokenId};
+use crate::key::Presented;
 use crate::limits::{Bound, Owner, Owners, What};
 use crate::period::Window;
 use crate::rules::{Effective, Rules};
@@ -33,22 +34,26 @@ struct Card {
     /// On requests, and on calls that may be billed.
     request_bounds: Vec<Bound>,
     billable_bounds: Vec<Bound>,
+    /// On uploads that begin.
+    upload_bounds: Vec<Bound>,
+    /// By what it is known again.
+    shown: Presented,
     /// The windows of now of the budgets, and until when they are those of now.
     windows: Mutex<Option<(Window, Vec<MeterWindow>)>>,
 }
 
 impl Caller {
-    pub(super) fn new(record: KeyRecord) -> Self {
-        Self::of(record, None)
+    pub(super) fn new(record: KeyRecord, shown: Presented) -> Self {
+        Self::of(record, None, shown)
     }
 
     /// Whoever shows a client token is its key's holder, with less.
-    pub(super) fn with_token(record: TokenRecord) -> Self {
+    pub(super) fn with_token(record: TokenRecord, shown: Presented) -> Self {
         let TokenRecord { id, key, rules, expires_at, revoked_at } = record;
-        Self::of(key, Some(Token { id, rules, expires_at, revoked_at }))
+        Self::of(key, Some(Token { id, rules, expires_at, revoked_at }), shown)
     }
 
-    fn of(record: KeyRecord, token: Option<Token>) -> Self {
+    fn of(record: KeyRecord, token: Option<Token>, shown: Presented) -> Self {
         let rules = Effective::new([&record.tenant.rules, &record.group.rules, &record.rules]);
         let card = Card {
             rules: match &token {
@@ -58,6 +63,8 @@ impl Caller {
             token,
             request_bounds: bounds(&record, &[What::Requests]),
             billable_bounds: bounds(&record, &[What::Requests, What::Submits, What::Jobs]),
+            upload_bounds: bounds(&record, &[What::Requests, What::Uploads]),
+            shown,
             windows: Mutex::default(),
             record,
         };
@@ -151,6 +158,21 @@ impl Caller {
         &self.0.billable_bounds
     }
 
+    /// The limits of an upload that begins.
+    pub(super) fn upload_bounds(&self) -> &[Bound] {
+        &self.0.upload_bounds
+    }
+
+    /// All its limits.
+    pub(super) fn every_bound(&self) -> Vec<Bound> {
+        bounds(&self.0.record, &[What::Requests, What::Submits, What::Jobs, What::Uploads])
+    }
+
+    /// By what it is known again without its key.
+    pub(super) fn shown(&self) -> Presented {
+        self.0.shown
+    }
+
     /// The windows of `now` of the key's budgets and its tenant's.
     pub(super) fn windows(&self, now: Timestamp) -> Vec<MeterWindow> {
         let budgets = &self.0.record.budgets;
@@ -193,6 +215,7 @@ fn bounds(record: &KeyRecord, whats: &[What]) -> Vec<Bound> {
             What::Requests => rules.requests_per_minute,
             What::Submits => rules.submits_per_minute,
             What::Jobs => rules.jobs_in_flight,
+            What::Uploads => rules.uploads_per_minute,
         };
         whats
             .iter()

@@ -104,6 +104,22 @@ impl Identities {
             (_, Some(token)) => self.by_address(token, generation, counts).await?,
             (None, None) => return Err(Refusal::Unauthorized),
         };
+        self.admitted(caller, credentials)
+    }
+
+    /// The caller who showed his key when something was sealed for him; what has become of the key since counts.
+    pub(super) async fn again(
+        &self,
+        shown: Presented,
+        credentials: Credentials<'_>,
+        counts: &Worker,
+    ) -> Result<Caller, Refusal> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let caller = self.caller(shown, generation, counts).await?.ok_or(Refusal::Unauthorized)?;
+        self.admitted(caller, credentials)
+    }
+
+    fn admitted(&self, caller: Caller, credentials: Credentials<'_>) -> Result<Caller, Refusal> {
         if !caller.is_active(self.clock.now()) || caller.record().kind != self.kind {
             return Err(Refusal::Unauthorized);
         }
@@ -160,9 +176,11 @@ impl Identities {
         }
         counts.looked_up(Memory::Identity, false);
         let caller = match presented {
-            Presented::Key(digest) => self.store.key_by_digest(digest).await?.map(Caller::new),
+            Presented::Key(digest) => {
+                self.store.key_by_digest(digest).await?.map(|record| Caller::new(record, presented))
+            }
             Presented::ClientToken(digest) => {
-                self.store.token_by_digest(digest).await?.map(Caller::with_token)
+                self.store.token_by_digest(digest).await?.map(|record| Caller::with_token(record, presented))
             }
         };
         self.known.insert(digest, Known { generation, caller: caller.clone() });
@@ -234,7 +252,7 @@ mod tests {
             rules: Rules::default(),
             created_at,
         };
-        Caller::new(KeyRecord {
+        let record = KeyRecord {
             id: KeyId(1),
             tenant,
             group,
@@ -247,7 +265,8 @@ mod tests {
             starts_at: None,
             expires_at: None,
             revoked_at: None,
-        })
+        };
+        Caller::new(record, Presented::Key(KeyDigest([0; 32])))
     }
 
     #[test]

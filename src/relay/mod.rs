@@ -23,8 +23,8 @@ mod runs;
 mod secrets;
 mod settings;
 mod shared;
-mod storage;
 mod submit;
+mod uploads;
 mod watch;
 mod webhook;
 
@@ -44,7 +44,7 @@ pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody, Switch};
 pub use runs::Runs;
 pub use secrets::{CALLBACK_PATH, Callbacks, Secrets, SecretsError};
-pub use settings::{RealtimeSettings, Settings};
+pub use settings::{RealtimeSettings, Settings, Uploads};
 pub use shared::{Given, Shared};
 
 use ledger::{Admitted, Ledger};
@@ -130,8 +130,13 @@ impl Relay {
 
     /// The request to fal that carries this call.
     fn outgoing(&self, to: Target, inbound: Inbound) -> Outgoing {
+        self.outgoing_within(to, inbound, self.shared.settings.max_body_bytes)
+    }
+
+    /// The same with a body of at most `max_bytes`.
+    fn outgoing_within(&self, to: Target, inbound: Inbound, max_bytes: u64) -> Outgoing {
         let limits = BodyLimits {
-            max_bytes: self.shared.settings.max_body_bytes,
+            max_bytes,
             idle: inbound.body_idle,
             min_bytes_per_second: inbound.body_min_bytes_per_second,
         };

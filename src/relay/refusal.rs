@@ -105,6 +105,15 @@ pub enum Refusal {
     /// The address that is to be told of the job's end cannot be one.
     #[error("`fal_webhook` {0}. Nothing was sent.")]
     WebhookTarget(String),
+    /// An upload is larger than the key may upload.
+    #[error("This upload is larger than the {max_bytes} bytes that this key may upload.")]
+    UploadTooLarge {
+        /// As much as it may be, all its parts together.
+        max_bytes: u64,
+    },
+    /// An address to upload to, or the id of an upload, was not given out here, has ended, or is another's: one answer for all.
+    #[error("This upload cannot be found: its address was not given out here or has ended. Begin it anew.")]
+    UploadAddress,
     /// No request of this tenant has that id: one answer for those that never existed and those of others.
     #[error("No such request.")]
     UnknownRequest,
@@ -182,6 +191,8 @@ impl Refusal {
             | Self::TooDear { .. }
             | Self::PriceUnknown(_)
             | Self::WebhookTarget(_)
+            | Self::UploadTooLarge { .. }
+            | Self::UploadAddress
             | Self::UnknownRequest
             | Self::Unverified
             | Self::UnknownRoute

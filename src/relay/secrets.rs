@@ -122,7 +122,7 @@ fn message(call: CallId) -> Vec<u8> {
 }
 
 /// 32 bytes by chance.
-fn seed(random: &Random) -> Result<Seed, NoRandomness> {
+pub(super) fn seed(random: &Random) -> Result<Seed, NoRandomness> {
     let mut bytes = [0; 32];
     random.fill(&mut bytes)?;
     Ok(Seed::new(bytes))

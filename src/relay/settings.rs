@@ -25,6 +25,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The longest result that goes into a webhook.
     pub max_payload_bytes: u64,
+    /// Uploads.
+    pub uploads: Uploads,
 }
 
 /// Realtime sockets: `[realtime]` of the configuration, checked.
@@ -58,6 +60,31 @@ impl Default for RealtimeSettings {
     }
 }
 
+/// Uploads: `[uploads]` of the configuration, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uploads {
+    /// Whether the bytes of all uploads run through the relay.
+    pub through_relay: bool,
+    /// The largest upload through the relay.
+    pub max_bytes: u64,
+    /// How long an address or a token of the relay's can be used.
+    pub address_life: Duration,
+    /// Whether files of the media host are read through the relay.
+    pub pass_downloads: bool,
+}
+
+impl Default for Uploads {
+    /// The values of `config/fal-relay.toml`; a test of the configuration compares them.
+    fn default() -> Self {
+        Self {
+            through_relay: false,
+            max_bytes: 5 * 1024 * 1024 * 1024,
+            address_life: Duration::from_secs(6 * 3600),
+            pass_downloads: false,
+        }
+    }
+}
+
 impl Default for Settings {
     /// The values of `config/fal-relay.toml`; a test of the configuration compares them.
     fn default() -> Self {
@@ -71,6 +98,7 @@ impl Default for Settings {
             pricing: Pricing::default(),
             public_url: None,
             max_payload_bytes: 4 * 1024 * 1024,
+            uploads: Uploads::default(),
         }
     }
 }

@@ -10,8 +10,9 @@ use super::addresses::AddressBook;
 use super::identity::Identities;
 use super::owners::Owners;
 use super::prices::Prices;
-use super::secrets::{Secrets, SecretsError};
+use super::secrets::{self, Secrets, SecretsError};
 use super::settings::Settings;
+use super::uploads::{Book, Hosts, SECRET_NAME, Seals, Tokens};
 use super::webhook::Following;
 use crate::alerts::Alerts;
 use crate::clock::{Clock, Timestamp};
@@ -75,6 +76,11 @@ pub struct Shared {
     pub(super) secrets: Secrets,
     pub(super) fal_keys: FalKeys,
     pub(super) settings: Settings,
+    pub(super) seals: Seals,
+    pub(super) hosts: Hosts,
+    pub(super) media_tokens: Tokens,
+    /// Bytes of the uploads under way.
+    pub(super) uploads: Book,
     /// Tells this relay's calls from another's on fal's bill.
     pub(super) instance: Arc<str>,
     /// Whether any key or client token lists browser origins.
@@ -91,12 +97,17 @@ impl Shared {
     ) -> Result<Arc<Self>, StoreError> {
         let Given { store, limits, alerts, accounts, clock, guard, random, outbox, kind, .. } = given;
         let Given { secrets, fal_keys, first_lease, .. } = given;
+        let seals = seals(&*store, random.clone(), &clock, &settings).await?;
         let prices = Arc::new(Prices::new(settings.pricing.clone()));
         prices.remember(&*store).await?;
         prices.reload(&*store).await?;
         let shared = Self {
             identities: Identities::new(store.clone(), clock.clone(), kind, settings.identity_cache_entries),
             owners: Owners::new(store.clone(), settings.owner_cache_entries),
+            seals,
+            hosts: Hosts::new(upstream),
+            media_tokens: Tokens::of(accounts.iter()),
+            uploads: Book::default(),
             accounts: Accounts::new(accounts),
             addresses: AddressBook::new(upstream),
             instance: store.instance().await?,
@@ -204,6 +215,20 @@ impl Shared {
             }
         }
     }
+}
+
+/// What uploads are sealed with: the secret is drawn at the first start, and every process on the store has the same.
+async fn seals(
+    store: &dyn Store,
+    random: Random,
+    clock: &Arc<dyn Clock>,
+    settings: &Settings,
+) -> Result<Seals, StoreError> {
+    let none = || StoreError::Backend("the secret for uploads cannot be made".into());
+    let fresh = secrets::seed(&random).map_err(|_| none())?;
+    let kept = store.secrets(SECRET_NAME, Some(fresh), clock.now()).await?;
+    let secret = kept.last().ok_or_else(none)?.value.expose();
+    Seals::new(secret, random, clock.clone(), settings.uploads.address_life).ok_or_else(none)
 }
 
 /// The place of an open call among the jobs in flight.

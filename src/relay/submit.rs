@@ -127,7 +127,7 @@ impl Relay {
             request_id: request_id.clone(),
             app_base,
             body_sha256: match progress.end() {
-                Some(BodyEnd::Complete { sha256 }) => Some(sha256),
+                Some(BodyEnd::Complete { sha256 }) => sha256,
                 // fal answered before it had read the body to its end.
                 _ => None,
             },

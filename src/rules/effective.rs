@@ -73,6 +73,11 @@ impl Effective {
         self.all().any(|rules| !rules.origins.is_empty())
     }
 
+    /// The most bytes of one upload: the least that a level says.
+    pub fn max_upload(&self) -> Option<u64> {
+        self.all().filter_map(|rules| rules.max_upload_bytes).min()
+    }
+
     /// The largest price of one request: the least that a level says.
     pub fn max_request(&self) -> Option<Usd> {
         self.all().filter_map(|rules| rules.max_request_usd).min()

@@ -29,6 +29,12 @@ pub struct Rules {
     /// Jobs that have begun and not ended, at one time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs_in_flight: Option<NonZeroU32>,
+    /// Uploads that begin, in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploads_per_minute: Option<NonZeroU32>,
+    /// The most bytes of one upload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_upload_bytes: Option<u64>,
     /// The largest price of one request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_request_usd: Option<Usd>,

@@ -11,6 +11,10 @@ use crate::config::Config;
 use crate::http;
 use crate::tls::{self, Certificates, LocalCa};
 
+/// fal's names that clients have built in: where they lead to this machine, the sandbox serves those clients too.
+const FALS_NAMES: [&str; 5] =
+    ["fal.run", "queue.fal.run", "rest.fal.ai", "rest.alpha.fal.ai", "v3.fal.media"];
+
 /// What the https listener shows.
 pub(super) struct Https {
     pub(super) server: Arc<rustls::ServerConfig>,
@@ -34,7 +38,7 @@ pub(super) fn certificates(
     if !in_sandbox {
         return Ok(None);
     }
-    let ca = LocalCa::open_or_make(&config.sandbox.data_dir, &[], &**clock)?;
+    let ca = LocalCa::open_or_make(&config.sandbox.data_dir, &FALS_NAMES.map(str::to_owned), &**clock)?;
     let server = Arc::new(ca.server_config()?);
     Ok(Some(Https { server, certificates: None, ca_file: Some(ca.ca_file().to_owned()) }))
 }
@@ -43,8 +47,11 @@ pub(super) fn certificates(
 /// certificate can still use those.
 pub(super) fn upstream_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, ServeError> {
     let settings = &config.upstream;
-    let addresses = [&settings.queue_url, &settings.run_url, &settings.rest_url];
-    if !addresses.iter().any(|address| address.starts_with("https:")) {
+    let uploads = settings.upload_hosts.iter().map(|host| &host.url);
+    let mut addresses = [&settings.queue_url, &settings.run_url, &settings.rest_url, &settings.cdn_url]
+        .into_iter()
+        .chain(uploads);
+    if !addresses.any(|address| address.starts_with("https:")) {
         return Ok(None);
     }
     Ok(Some(Arc::new(tls::client_config(settings.ca_file.as_deref(), settings.http2)?)))

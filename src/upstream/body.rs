@@ -23,8 +23,8 @@ use crate::clock::{Clock, Sleep};
 pub enum BodyEnd {
     /// It was read to its end.
     Complete {
-        /// Its SHA-256.
-        sha256: [u8; 32],
+        /// Its SHA-256, if it was wanted.
+        sha256: Option<[u8; 32]>,
     },
     /// The tenant's connection broke.
     Broken,
@@ -176,6 +176,8 @@ impl BodyLimits {
 pub struct RequestBody {
     /// What still comes. Boxed: most requests have no body, and all are handed on several times.
     coming: Option<Box<Coming>>,
+    /// A body of the relay's own.
+    own: Bytes,
     progress: Arc<BodyProgress>,
 }
 
@@ -185,6 +187,7 @@ struct Coming {
     /// What was read ahead and has not left yet.
     ahead: VecDeque<Bytes>,
     limits: BodyLimits,
+    hashed: bool,
     /// Made at the first byte: most requests have none.
     hash: Option<digest::Context>,
     clock: Arc<dyn Clock>,
@@ -202,13 +205,14 @@ impl RequestBody {
             source,
             ahead: VecDeque::new(),
             limits,
+            hashed: true,
             hash: None,
             clock,
             silence: None,
             silent_since: None,
             waited: Duration::ZERO,
         };
-        let mut body = Self { coming: Some(Box::new(coming)), progress };
+        let mut body = Self { coming: Some(Box::new(coming)), own: Bytes::new(), progress };
         if over {
             body.complete();
         }
@@ -217,7 +221,20 @@ impl RequestBody {
 
     /// A body of no bytes.
     pub fn empty(clock: &dyn Clock) -> Self {
-        Self { coming: None, progress: BodyProgress::new(clock.elapsed()) }
+        Self::own(Bytes::new(), clock)
+    }
+
+    /// A body of the relay's own.
+    pub fn own(bytes: Bytes, clock: &dyn Clock) -> Self {
+        Self { coming: None, own: bytes, progress: BodyProgress::new(clock.elapsed()) }
+    }
+
+    /// The same body without the SHA-256 of its bytes: a file's would cost more than all else that is done with it.
+    pub fn unhashed(mut self) -> Self {
+        if let Some(coming) = &mut self.coming {
+            coming.hashed = false;
+        }
+        self
     }
 
     /// Reads the beginning of the body before any of it leaves: `max_bytes`, or all of a shorter one, and what came with
@@ -261,7 +278,7 @@ impl RequestBody {
 
     /// The next bytes from the tenant.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyEnd>>> {
-        let Self { coming: Some(coming), progress } = self else { return Poll::Ready(None) };
+        let Self { coming: Some(coming), progress, .. } = self else { return Poll::Ready(None) };
         match Pin::new(&mut coming.source).poll_frame(cx) {
             Poll::Pending => {
                 ready!(coming.poll_silence(cx, progress));
@@ -302,7 +319,9 @@ impl Coming {
         if bytes > self.limits.max_bytes {
             return Err(BodyEnd::TooLarge);
         }
-        self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
+        if self.hashed {
+            self.hash.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(data);
+        }
         if self.source.is_end_stream() {
             self.complete(progress);
         }
@@ -310,9 +329,12 @@ impl Coming {
     }
 
     fn complete(&mut self, progress: &BodyProgress) {
-        let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(hash.finish().as_ref());
+        let sha256 = self.hashed.then(|| {
+            let hash = self.hash.take().unwrap_or_else(|| digest::Context::new(&digest::SHA256));
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(hash.finish().as_ref());
+            sha256
+        });
         self.conclude(progress, BodyEnd::Complete { sha256 });
     }
 
@@ -343,6 +365,9 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.own.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.own)))));
+        }
         if let Some(data) = self.coming.as_mut().and_then(|coming| coming.ahead.pop_front()) {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -351,11 +376,15 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.coming.as_ref().is_none_or(|coming| coming.ahead.is_empty() && coming.source.is_end_stream())
+        self.own.is_empty()
+            && self
+                .coming
+                .as_ref()
+                .is_none_or(|coming| coming.ahead.is_empty() && coming.source.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Some(coming) = &self.coming else { return SizeHint::with_exact(0) };
+        let Some(coming) = &self.coming else { return SizeHint::with_exact(self.own.len() as u64) };
         let ahead = coming.ahead.iter().map(|data| data.len() as u64).sum::<u64>();
         let rest =
             if coming.source.is_end_stream() { SizeHint::with_exact(0) } else { coming.source.size_hint() };

@@ -19,7 +19,7 @@ pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the roads of all workers share: which of fal's hosts rest, and where connections went.
 #[derive(Debug, Default)]
 pub struct Shared {
-    hosts: [Health; Host::ALL.len()],
+    hosts: [Health; Host::COUNT],
     pub(super) connections: Connections,
 }
 
@@ -63,12 +63,7 @@ impl Shared {
     }
 
     pub(super) fn health(&self, host: Host) -> &Health {
-        let [queue, run, rest] = &self.hosts;
-        match host {
-            Host::Queue => queue,
-            Host::Run => run,
-            Host::Rest => rest,
-        }
+        &self.hosts[host.index()]
     }
 }
 
@@ -100,6 +95,7 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use super::super::UPLOAD_HOSTS_MAX;
     use super::*;
 
     #[test]
@@ -114,6 +110,19 @@ mod tests {
         assert!(!health.failed(), "a second probe would be begun");
         health.recovered();
         assert!(!health.is_resting() && !health.failed());
+    }
+
+    #[test]
+    fn invariant_7_each_of_the_hosts_that_uploads_go_to_rests_alone() {
+        let shared = Shared::default();
+        let last = Host::Upload(u8::try_from(UPLOAD_HOSTS_MAX).unwrap() - 1);
+        for _ in 0..FAILURES_MAX {
+            shared.health(last).failed();
+        }
+        assert!(shared.is_resting(last));
+        for host in [Host::Queue, Host::Run, Host::Rest, Host::Cdn, Host::Upload(0)] {
+            assert!(!shared.is_resting(host), "{host:?}");
+        }
     }
 
     #[test]

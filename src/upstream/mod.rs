@@ -31,7 +31,7 @@ use failfast::{PROBE_PAUSE, PROBE_TIMEOUT};
 pub use origin::BadOrigin;
 use origin::Origin;
 use pool::{Attempt, Lease, Pool};
-pub use settings::Settings;
+pub use settings::{Settings, UploadHost};
 pub use socket::{FalSocket, Handshake};
 
 use crate::clock::Clock;
@@ -48,11 +48,29 @@ pub enum Host {
     Run,
     /// Storage and tokens.
     Rest,
+    /// Media.
+    Cdn,
+    /// One of the hosts that uploads go to, by its place in the settings.
+    Upload(u8),
 }
 
+/// The most hosts that uploads may go to, beside the media host.
+pub const UPLOAD_HOSTS_MAX: usize = 8;
+
 impl Host {
-    /// Every host.
-    pub const ALL: [Self; 3] = [Self::Queue, Self::Run, Self::Rest];
+    /// How many hosts there can be.
+    const COUNT: usize = 4 + UPLOAD_HOSTS_MAX;
+
+    /// Its place among all hosts.
+    fn index(self) -> usize {
+        match self {
+            Self::Queue => 0,
+            Self::Run => 1,
+            Self::Rest => 2,
+            Self::Cdn => 3,
+            Self::Upload(nth) => 4 + usize::from(nth).min(UPLOAD_HOSTS_MAX - 1),
+        }
+    }
 }
 
 /// A fal account of the operator's.
@@ -94,7 +112,10 @@ pub struct Upstream {
     rest: Arc<Pool>,
     /// To the host of direct runs: connections that may become sockets.
     sockets: Arc<Pool>,
+    cdn: Arc<Pool>,
+    uploads: Vec<Arc<Pool>>,
     queue_head_timeout: Duration,
+    upload_head_timeout: Duration,
     run_head_timeout: Duration,
     body_idle: Duration,
     shared: Arc<Shared>,
@@ -127,7 +148,12 @@ impl Upstream {
             run: pool(metrics::Host::Run, &settings.run_url, false)?,
             rest: pool(metrics::Host::Rest, &settings.rest_url, false)?,
             sockets: pool(metrics::Host::Run, &settings.run_url, true)?,
+            cdn: pool(metrics::Host::Cdn, &settings.cdn_url, false)?,
+            uploads: { settings.upload_hosts.iter() }
+                .map(|host| pool(metrics::Host::Upload, &host.url, false))
+                .collect::<Result<_, _>>()?,
             queue_head_timeout: settings.queue_head_timeout,
+            upload_head_timeout: settings.upload_head_timeout,
             run_head_timeout: settings.run_head_timeout,
             body_idle: settings.body_idle,
             shared: shared.clone(),
@@ -151,7 +177,16 @@ impl Upstream {
         account: &Account,
         outgoing: Outgoing,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let (response, lease) = self.exchange(self.pool(outgoing.host), account, outgoing).await?;
+        self.send_with(Some(&account.authorization), outgoing).await
+    }
+
+    /// The same with other credentials, or with none: an address that was given out to be uploaded to says all in itself.
+    pub async fn send_with(
+        &self,
+        authorization: Option<&HeaderValue>,
+        outgoing: Outgoing,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let (response, lease) = self.exchange(self.pool(outgoing.host), authorization, outgoing).await?;
         Ok(response.map(|body| self.answer_body(body, lease)))
     }
 
@@ -159,14 +194,14 @@ impl Upstream {
     async fn exchange(
         &self,
         pool: &Arc<Pool>,
-        account: &Account,
+        authorization: Option<&HeaderValue>,
         outgoing: Outgoing,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         self.check(outgoing.host)?;
         let host = outgoing.host;
         let health = self.shared.health(host);
         let progress = outgoing.body.progress();
-        let request = compose(&pool.connector.origin, account, outgoing)?;
+        let request = compose(&pool.connector.origin, authorization, outgoing)?;
         let sent = self.send_in_time(pool, request, &progress, self.head_timeout(host)).await;
         match &sent {
             Ok(_) => health.answered(),
@@ -231,6 +266,8 @@ impl Upstream {
             Host::Queue => &self.queue,
             Host::Run => &self.run,
             Host::Rest => &self.rest,
+            Host::Cdn => &self.cdn,
+            Host::Upload(nth) => self.uploads.get(usize::from(nth)).unwrap_or(&self.cdn),
         }
     }
 
@@ -238,6 +275,7 @@ impl Upstream {
         match host {
             Host::Queue | Host::Rest => self.queue_head_timeout,
             Host::Run => self.run_head_timeout,
+            Host::Cdn | Host::Upload(_) => self.upload_head_timeout,
         }
     }
 
@@ -256,18 +294,20 @@ impl Upstream {
 /// times until hyper has it, and is hundreds of bytes.
 fn compose(
     origin: &Origin,
-    account: &Account,
+    authorization: Option<&HeaderValue>,
     outgoing: Outgoing,
 ) -> Result<Box<Request<RequestBody>>, UpstreamError> {
     use http_body::Body as _;
     let target = origin.target(outgoing.path_and_query).map_err(|error| UpstreamError::unsendable(&error))?;
     let progress = outgoing.body.progress();
-    let bodiless = outgoing.body.is_end_stream() && outgoing.method != Method::GET;
+    let bodiless = outgoing.body.is_end_stream() && !matches!(outgoing.method, Method::GET | Method::HEAD);
     let mut request = Box::new(Request::new(outgoing.body));
     *request.method_mut() = outgoing.method;
     *request.uri_mut() = target.into();
     *request.headers_mut() = outgoing.headers;
-    request.headers_mut().insert(header::AUTHORIZATION, account.authorization.clone());
+    if let Some(authorization) = authorization {
+        request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+    }
     if bodiless {
         // hyper names no length for an empty body, and some servers answer 411 to that.
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));

@@ -3,6 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A host that uploads go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadHost {
+    /// How fal names it in the addresses that it gives out.
+    pub named: String,
+    /// Where it is.
+    pub url: String,
+}
+
+impl UploadHost {
+    /// A host that is where fal says.
+    pub fn at(url: String) -> Self {
+        Self { named: url.clone(), url }
+    }
+}
+
 /// The road to fal: `[upstream]` of the configuration, checked. Addresses have a scheme, a host, perhaps a port and a
 /// path, and no trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +33,8 @@ pub struct Settings {
     pub api_url: String,
     /// fal's media.
     pub cdn_url: String,
+    /// Further hosts whose addresses fal gives out to be uploaded to.
+    pub upload_hosts: Vec<UploadHost>,
     /// fal's realtime sockets.
     pub ws_url: String,
     /// The keys with which fal signs its webhooks.
@@ -31,6 +49,8 @@ pub struct Settings {
     pub queue_head_timeout: Duration,
     /// How long a direct run may take until the head of its answer.
     pub run_head_timeout: Duration,
+    /// How long a media host may take until the head of its answer, once it has all of a file.
+    pub upload_head_timeout: Duration,
     /// How long an answer may pause.
     pub body_idle: Duration,
     /// How long an idle connection is kept.
@@ -52,6 +72,9 @@ impl Default for Settings {
             rest_url: "https://rest.fal.ai".into(),
             api_url: "https://api.fal.ai".into(),
             cdn_url: "https://v3.fal.media".into(),
+            upload_hosts: ["https://v3b.fal.media", "https://storage.googleapis.com"]
+                .map(|url| UploadHost::at(url.into()))
+                .to_vec(),
             ws_url: "wss://ws.fal.run".into(),
             jwks_url: "https://rest.fal.ai/.well-known/jwks.json".into(),
             queue_aliases: vec!["https://queue.fal.run".into(), "https://queue.falrun.com".into()],
@@ -59,6 +82,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             queue_head_timeout: Duration::from_secs(30),
             run_head_timeout: Duration::from_secs(3600),
+            upload_head_timeout: Duration::from_secs(120),
             body_idle: Duration::from_secs(90),
             pool_idle: Duration::from_secs(60),
             pool_max_idle: 64,

@@ -24,7 +24,8 @@ pub enum Handshake {
 impl Upstream {
     /// Sends a handshake with the account's key. It is sent once, as any other call is.
     pub async fn open(&self, account: &Account, outgoing: Outgoing) -> Result<Handshake, UpstreamError> {
-        let (mut response, lease) = self.exchange(&self.sockets, account, outgoing).await?;
+        let (mut response, lease) =
+            self.exchange(&self.sockets, Some(&account.authorization), outgoing).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Handshake::Answered(response.map(|body| self.answer_body(body, lease))));
         }

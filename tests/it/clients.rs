@@ -118,6 +118,65 @@ fn javascript_in_chromium() {
     assert_settled(&relay);
 }
 
+/// How many pieces of uploads ran through the relay: counted after its end, when every line is written.
+fn pieces(mut relay: Relay) -> usize {
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+    relay.calls().iter().filter(|call| call["route"] == "upload" && call["status"] == 200).count()
+}
+
+fn python_uploads(settings: &[(&str, &str)], way: impl Fn(&Relay) -> (&'static str, String)) -> Relay {
+    let relay = Relay::sandbox(settings);
+    let host = format!("localhost:{}", relay.https.unwrap().port());
+    let ca = relay.folder.path().join("fal-relay-sandbox/ca.pem");
+    let mut story = Command::new(clients().join(".venv/bin/python"));
+    story.arg("python_uploads.py");
+    let (name, value) = way(&relay);
+    let ca = ca.to_str().unwrap();
+    tell(
+        story,
+        &[("FAL_KEY", &relay.key), ("FAL_QUEUE_RUN_HOST", &host), ("SSL_CERT_FILE", ca), (name, &value)],
+    );
+    relay
+}
+
+#[test]
+fn python_uploads_by_two_lines() {
+    let relay = python_uploads(&[("FAL_RELAY_UPLOADS__THROUGH_RELAY", "true")], |relay| {
+        ("RELAY_URL", format!("https://localhost:{}", relay.https.unwrap().port()))
+    });
+    // Two files and an asynchronous one in a piece each, two presigned ones, and one in eleven parts with begin and end.
+    assert_eq!(pieces(relay), 2 + 2 + 13);
+}
+
+#[test]
+fn python_uploads_where_fals_names_lead_to_the_relay() {
+    let relay = python_uploads(&[("FAL_RELAY_UPLOADS__PASS_DOWNLOADS", "true")], |relay| {
+        ("FAL_HOSTS_AT", relay.https.unwrap().to_string())
+    });
+    assert_eq!(pieces(relay), 1 + 13);
+}
+
+fn javascript_uploads(settings: &[(&str, &str)]) -> Relay {
+    let relay = Relay::sandbox(settings);
+    let mut story = Command::new("node");
+    story.arg("node_uploads.mjs");
+    tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key)]);
+    relay
+}
+
+#[test]
+fn javascript_uploads_to_fals_own_addresses() {
+    assert_eq!(pieces(javascript_uploads(&[])), 0);
+}
+
+#[test]
+fn javascript_uploads_through_the_relay() {
+    let relay = javascript_uploads(&[("FAL_RELAY_UPLOADS__THROUGH_RELAY", "true")]);
+    // Two in a piece each, and one in ten parts with its end.
+    assert_eq!(pieces(relay), 2 + 11);
+}
+
 #[test]
 fn curl() {
     let relay = Relay::sandbox(&[]);

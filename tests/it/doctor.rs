@@ -158,8 +158,8 @@ mod clients {
         walk_whole(
             "python",
             &["--program", checkout("tests/clients/.venv/bin/python").to_str().unwrap()],
-            &["submit", "status", "result", "subscribe", "cancel", "run", "stream"],
-            &["upload", "realtime", "webhook"],
+            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload"],
+            &["realtime"],
         );
     }
 
@@ -169,7 +169,7 @@ mod clients {
             "js",
             &["--folder", checkout("tests/clients").to_str().unwrap()],
             &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload"],
-            &["realtime", "webhook"],
+            &["realtime"],
         );
     }
 
@@ -179,7 +179,7 @@ mod clients {
             "curl",
             &[],
             &["submit", "status", "result", "cancel", "run", "stream", "upload"],
-            &["realtime", "webhook"],
+            &["realtime"],
         );
     }
 
@@ -189,7 +189,7 @@ mod clients {
             "httpie",
             &["--program", checkout("tests/clients/.venv/bin/http").to_str().unwrap()],
             &["submit", "status", "result", "cancel", "run", "stream", "upload"],
-            &["realtime", "webhook"],
+            &["realtime"],
         );
     }
 

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{
-    Client, Fal, Relay, Seen, Step, get, json, post, read_answer, request, submit_reply, until,
+    Client, Fal, Relay, Seen, Step, get, json, post, read_answer, reply, request, submit_reply, until,
 };
 
 /// What any of these may add to the relay's memory.
@@ -323,10 +323,20 @@ const GIB: usize = 1024 * 1024 * 1024;
 async fn boundless_fal() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
+    let upload_url = format!(r#"{{"upload_url":"{base}/uploads/file"}}"#);
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
+            let begun = reply("200 OK", &[], upload_url.as_bytes());
             tokio::spawn(async move {
                 let head = read_head(&mut socket).await;
+                if head.starts_with("PUT /uploads/file ") {
+                    discard(&mut socket, GIB).await;
+                    return socket.write_all(&reply("200 OK", &[], b"{}")).await.unwrap();
+                }
+                if head.starts_with("POST /rest/") {
+                    discard(&mut socket, b"{}".len()).await;
+                    return socket.write_all(&begun).await.unwrap();
+                }
                 if head.starts_with("POST /queue/") {
                     discard(&mut socket, GIB).await;
                     let Step::Reply(accepted) = submit_reply("a/b", "job") else { unreachable!() };
@@ -390,4 +400,21 @@ async fn invariant_7_a_gibibyte_passes_either_way_without_being_kept() {
     assert!(grown < GROWTH_MAX_KIB, "{grown} KiB");
     let row = &relay.ledger()[0];
     assert_eq!((&row["state"], &row["body_bytes"]), (&"sent".into(), &GIB.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invariant_7_a_gibibyte_of_a_file_passes_without_being_kept() {
+    let base = boundless_fal().await;
+    let relay = Relay::with(&base, &[("FAL_RELAY_UPLOADS__THROUGH_RELAY", "true")]);
+    let at_rest = at_rest(&relay).await;
+    let begun = relay.client().send(post("/storage/upload/initiate", &relay.key, "{}")).await.json();
+    let path = begun["upload_url"].as_str().unwrap().strip_prefix("http://relay.test").unwrap();
+    let mut up = relay.client().connect().await;
+    let length = GIB.to_string();
+    up.write_all(&request("PUT", path, &[("content-length", &length)], b"")).await.unwrap();
+    pour(&mut up, GIB).await;
+    assert_eq!(read_answer(&mut up).await.status, 200);
+    let grown = relay.most_resident_kib() - at_rest;
+    println!("{grown} KiB at most for a file of 1 GiB");
+    assert!(grown < GROWTH_MAX_KIB, "{grown} KiB");
 }

@@ -45,6 +45,7 @@ mod store_sqlite;
 mod store_story;
 mod support;
 mod tokens;
+mod uploads;
 mod upstream_answers;
 mod upstream_failfast;
 mod upstream_h2;

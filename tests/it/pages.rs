@@ -49,7 +49,7 @@ fn run(name: &str, before: &str) -> Vec<String> {
         match language.as_str() {
             "sh" => command.args(["-euo", "pipefail", "-c", &said(&code)]),
             "js" => command.args(["--input-type=module", "--eval", &said(&code)]),
-            _ => command.args(["-c", &format!("{before}\n{}", said(&code))]),
+            _ => command.args(["-c", &said(&format!("{before}\n{code}"))]),
         };
         let path = format!("{}:{}", clients().join(".venv/bin").display(), std::env::var("PATH").unwrap());
         let ca = relay.folder.path().join("fal-relay-sandbox/ca.pem");
@@ -84,7 +84,9 @@ mod clients {
 
     #[test]
     fn python() {
-        holds(&run("python.md", ""), &["images"]);
+        // What the first block exports for the second, which is a program of its own here.
+        let before = r#"import os; os.environ["FAL_KEY"] = "<relay key>""#;
+        holds(&run("python.md", before), &["images", "files/"]);
     }
 
     #[test]

@@ -13,49 +13,29 @@ pub(super) struct Limit {
     pub(super) remedy: &'static str,
 }
 
-const WEBHOOK: Limit = Limit {
-    step: "webhook",
-    reason: "this release of the relay does not deliver webhooks",
-    remedy: "ask for the status, or follow the status stream, until the request is COMPLETED",
+const PYTHON: Limit = Limit {
+    step: "realtime",
+    reason: "fal-client asks rest.fal.ai for a token first, where a relay key opens nothing",
+    remedy: "say realtime(..., use_jwt=False), which needs no token: docs/realtime.md",
 };
 
-const PYTHON: [Limit; 3] = [
-    Limit {
-        step: "upload",
-        reason: "fal-client always uploads to rest.fal.ai and v3.fal.media, where a relay key opens nothing",
-        remedy: "give the model fal_client.encode_file(path) in place of an uploaded file's address",
-    },
-    Limit {
-        step: "realtime",
-        reason: "fal-client asks rest.fal.ai for a token first, where a relay key opens nothing",
-        remedy: "say realtime(..., use_jwt=False), which needs no token: docs/realtime.md",
-    },
-    WEBHOOK,
-];
+const JAVASCRIPT: Limit = Limit {
+    step: "realtime",
+    reason: "@fal-ai/client always opens its socket to wss://fal.run",
+    remedy: "give it a global WebSocket that knows the way: docs/realtime.md",
+};
 
-const JAVASCRIPT: [Limit; 2] = [
-    Limit {
-        step: "realtime",
-        reason: "@fal-ai/client always opens its socket to wss://fal.run",
-        remedy: "give it a global WebSocket that knows the way: docs/realtime.md",
-    },
-    WEBHOOK,
-];
+const PLAIN: Limit = Limit {
+    step: "realtime",
+    reason: "this client opens no sockets",
+    remedy: "use the queue, run or stream",
+};
 
-const PLAIN: [Limit; 2] = [
-    Limit {
-        step: "realtime",
-        reason: "this client opens no sockets",
-        remedy: "use the queue, run or stream",
-    },
-    WEBHOOK,
-];
-
-/// All limits of a client, in the order of its steps.
-pub(super) fn of(client: Client) -> &'static [Limit] {
+/// The limit of a client.
+pub(super) fn of(client: Client) -> Limit {
     match client {
-        Client::Python => &PYTHON,
-        Client::Js => &JAVASCRIPT,
-        Client::Curl | Client::Httpie => &PLAIN,
+        Client::Python => PYTHON,
+        Client::Js => JAVASCRIPT,
+        Client::Curl | Client::Httpie => PLAIN,
     }
 }

@@ -240,9 +240,8 @@ fn tell_the_rest<W: Write>(trial: &Trial<'_>, report: &mut Report<'_, W>) -> any
         let remedy = format!("--spend walks these steps too; it makes up to {IMAGES_MAX} ({ENDPOINT})");
         report.tell(&if at == 0 { step.remedy(remedy) } else { step })?;
     }
-    for limit in limits::of(trial.client) {
-        report.tell(&Step::new(limit.step, Outcome::Cannot, limit.reason).remedy(limit.remedy))?;
-    }
+    let limit = limits::of(trial.client);
+    report.tell(&Step::new(limit.step, Outcome::Cannot, limit.reason).remedy(limit.remedy))?;
     Ok(())
 }
 

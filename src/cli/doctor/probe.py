@@ -122,8 +122,16 @@ def stream():
     return f"{len(events)} events"
 
 
+def upload():
+    # The lines of docs/uploads.md: the client has no setting for these hosts.
+    base = "https://" + os.environ["FAL_QUEUE_RUN_HOST"]
+    fal_client.client.REST_URL = base
+    fal_client.client.CDN_URL = base + "/storage/cdn"
+    return fal_client.upload(b"a small file", "text/plain", file_name="doctor.txt")
+
+
 FREE = [("client", client), ("key", key), ("wrong key", wrong_key)]
-BILLED = [submit, status, result, subscribe, cancel, run, stream]
+BILLED = [submit, status, result, subscribe, cancel, run, stream, upload]
 
 for name, walk in FREE + ([(walk.__name__, walk) for walk in BILLED] if SPEND else []):
     try:

@@ -60,6 +60,7 @@ const fn billed(client: Client) -> &'static [What] {
             What::Cancel,
             What::Run,
             What::Stream,
+            What::Upload,
         ],
         Client::Js => &[
             What::Submit,

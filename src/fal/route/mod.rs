@@ -6,6 +6,7 @@ use http::Method;
 use url::form_urlencoded;
 
 use crate::fal::endpoint::{BadEndpoint, Endpoint, FOLLOW_UP_MARKER, is_plain};
+use crate::fal::upload::{self, Door, Upload};
 use crate::fal::webhook;
 use crate::ids::RequestId;
 use crate::secret::Secret;
@@ -30,6 +31,8 @@ pub enum Role {
     Rest,
     /// Direct runs carried over WebSocket.
     Ws,
+    /// fal's media host.
+    Cdn,
 }
 
 /// What a request asks for.
@@ -61,6 +64,8 @@ pub enum Call {
     },
     /// Prepare an upload.
     Storage(Storage),
+    /// Carry the bytes of one.
+    Upload(Upload),
     /// Make a token for a browser.
     Token(TokenForm),
     /// Open a realtime socket.
@@ -78,13 +83,30 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether an upload begins with it.
+    pub fn begins_upload(&self) -> bool {
+        match self {
+            Self::Storage(step) => matches!(step, Storage::Initiate | Storage::InitiateMultipart),
+            Self::Upload(upload) => matches!(upload, Upload::Whole | Upload::Begin { .. }),
+            Self::Submit { .. }
+            | Self::Follow { .. }
+            | Self::Run { .. }
+            | Self::Stream { .. }
+            | Self::Realtime { .. }
+            | Self::Runs { .. }
+            | Self::Token(_) => false,
+        }
+    }
+
     /// Whether fal may bill it. Whoever adds a kind of call decides here, and the journey of one that may be billed begins
     /// with its admission (invariant 2).
     pub fn may_be_billed(&self) -> bool {
         match self {
             Self::Submit { .. } | Self::Run { .. } | Self::Stream { .. } | Self::Realtime { .. } => true,
             // The socket of runs is free; its messages are runs.
-            Self::Follow { .. } | Self::Storage(_) | Self::Token(_) | Self::Runs { .. } => false,
+            Self::Follow { .. } | Self::Storage(_) | Self::Upload(_) | Self::Token(_) | Self::Runs { .. } => {
+                false
+            }
         }
     }
 
@@ -97,6 +119,7 @@ impl Call {
             | Self::Follow { .. }
             | Self::Run { .. }
             | Self::Storage(_)
+            | Self::Upload(_)
             | Self::Token(_) => false,
         }
     }
@@ -127,6 +150,8 @@ pub enum Storage {
     InitiateMultipart,
     /// Close an upload in parts.
     CompleteMultipart,
+    /// Ask for a token with which the media host takes files.
+    Token,
 }
 
 /// The two ways in which fal's REST service makes tokens (protocol 4.2).
@@ -153,6 +178,9 @@ pub enum RouteError {
     /// The path is a WebSocket's, and the request asks for none.
     #[error("not a WebSocket handshake")]
     NotASocket,
+    /// No part of an upload has such a number.
+    #[error("a part's number is from 1 to 10000")]
+    Part,
     /// There is no such route.
     #[error("no such route")]
     Unknown,
@@ -196,6 +224,7 @@ impl Storage {
             Self::Initiate => "/storage/upload/initiate",
             Self::InitiateMultipart => "/storage/upload/initiate-multipart",
             Self::CompleteMultipart => "/storage/upload/complete-multipart",
+            Self::Token => "/storage/auth/token",
         }
     }
 }
@@ -205,6 +234,13 @@ impl Storage {
 /// A path that any server could read in a second way is refused, not repaired: percent-encoding, dot segments, empty
 /// segments. One slash at the end is accepted everywhere, since clients write it.
 pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError> {
+    if role == Role::Cdn {
+        return upload::cdn(method, path, Door::Host).map(Call::Upload);
+    }
+    let below = path.strip_prefix(upload::CDN_PATH).filter(|below| below.starts_with('/'));
+    if let Some(path) = below.filter(|_| matches!(role, Role::Relay | Role::Rest)) {
+        return upload::cdn(method, path, Door::Path).map(Call::Upload);
+    }
     let path = well_formed(path)?;
     let (first, rest) = split_segment(path);
     match (role, first) {
@@ -212,7 +248,7 @@ pub fn parse(role: Role, method: &Method, path: &str) -> Result<Call, RouteError
         (Role::Relay, "queue") => queue(method, rest),
         (Role::Relay | Role::Rest, "storage") => storage(method, rest),
         (Role::Relay | Role::Rest, "tokens") => token(method, rest),
-        (Role::Rest, _) => Err(RouteError::Unknown),
+        (Role::Rest | Role::Cdn, _) => Err(RouteError::Unknown),
         (Role::Ws, _) | (Role::Relay, "ws") => Err(RouteError::NotASocket),
         (Role::Relay, _) if RESERVED.contains(&first) => Err(RouteError::Unknown),
         (Role::Relay | Role::Queue, _) => queue(method, path),
@@ -232,7 +268,7 @@ pub fn parse_socket(role: Role, path: &str) -> Option<Result<Call, RouteError>> 
         (Role::Run, _) => Some(realtime(whole)),
         (Role::Relay | Role::Ws, ("ws", rest)) => Some(runs(rest)),
         (Role::Ws, _) => Some(runs(whole)),
-        (Role::Relay | Role::Queue | Role::Rest, _) => None,
+        (Role::Relay | Role::Queue | Role::Rest | Role::Cdn, _) => None,
     }
 }
 
@@ -324,7 +360,12 @@ fn run(method: &Method, path: &str) -> Result<Call, RouteError> {
 }
 
 fn storage(method: &Method, path: &str) -> Result<Call, RouteError> {
+    if let Some(rest) = path.strip_prefix("upload/bytes") {
+        let rest = if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
+        return upload::bytes(method, rest.ok_or(RouteError::Unknown)?).map(Call::Upload);
+    }
     let step = match path {
+        "auth/token" => Storage::Token,
         "upload/initiate" => Storage::Initiate,
         "upload/initiate-multipart" => Storage::InitiateMultipart,
         "upload/complete-multipart" => Storage::CompleteMultipart,

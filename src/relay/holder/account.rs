@@ -27,6 +27,7 @@ struct Account<'a> {
     limits: Vec<Limit>,
     endpoints: Vec<Endpoints<'a>>,
     max_request_usd: Option<Usd>,
+    max_upload_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -92,7 +93,7 @@ impl Relay {
         let now = self.shared.clock.now();
         let payer = Payer { tenant_id: caller.tenant_id(), key_id: Some(caller.key_id()) };
         let meters = self.shared.store.meters(payer, now).await?;
-        let standings = self.shared.limits.peek(caller.billable_bounds(), caller.owners()).await?;
+        let standings = self.shared.limits.peek(&caller.every_bound(), caller.owners()).await?;
         let record = caller.record();
         let budgets = record.budgets.iter();
         json(&Account {
@@ -103,6 +104,7 @@ impl Relay {
             limits: standings.into_iter().map(limit).collect(),
             endpoints: endpoints(caller.rules()),
             max_request_usd: caller.rules().max_request(),
+            max_upload_bytes: self.max_upload(caller),
         })
     }
 }
@@ -168,6 +170,7 @@ fn limit(standing: Standing) -> Limit {
             What::Requests => "requests_per_minute",
             What::Submits => "submits_per_minute",
             What::Jobs => "jobs_in_flight",
+            What::Uploads => "uploads_per_minute",
         },
         limit: bound.limit.get(),
         left: standing.remaining,

@@ -133,8 +133,12 @@ async fn an_upload_in_parts_is_joined() {
         parts.push(part);
     }
     let complete = format!("{path}/complete?{query}");
-    let wrong = sandbox.call("POST", &complete, &json!({ "parts": [parts[0]] })).await;
-    assert_eq!(wrong.status, 400);
+    let twice = json!([parts[0], { "partNumber": 2, "etag": parts[0]["etag"] }]);
+    for wrong in [json!([]), json!([parts[0]]), json!([parts[0], parts[0]]), twice] {
+        let answer = sandbox.call("POST", &complete, &json!({ "parts": wrong })).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+    assert_eq!(put(&sandbox, &upload, b"whole").await.status, 403);
     assert_eq!(sandbox.call("POST", &complete, &json!({ "parts": parts })).await.status, 200);
     assert_eq!(sandbox.get(&file).await.body, "one two");
 }
@@ -160,4 +164,57 @@ async fn a_page_of_any_origin_may_read_and_write_files() {
     for answer in [preflight, missing] {
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     }
+}
+async fn token(sandbox: &Sandbox) -> String {
+    let path = "/rest/storage/auth/token?storage_type=fal-cdn-v3";
+    let given = sandbox.call("POST", path, &json!({})).await.json();
+    assert_eq!(given["base_url"], "http://sandbox.test/cdn");
+    assert!(given["expires_at"].as_str().unwrap().ends_with("+00:00"));
+    format!("{} {}", given["token_type"].as_str().unwrap(), given["token"].as_str().unwrap())
+}
+
+async fn with_token(
+    sandbox: &Sandbox,
+    (method, path): (&str, &str),
+    token: &str,
+    body: impl Into<Body>,
+) -> Answer {
+    let request = http::Request::builder().method(method).uri(path).header("authorization", token);
+    let request = request.header("content-type", "text/plain").header("x-fal-file-name", "a.txt");
+    sandbox.send(request.body(body.into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn the_media_host_takes_files_with_a_token_and_with_nothing_else() {
+    let sandbox = at_once();
+    let token = token(&sandbox).await;
+    let whole = ("POST", "/cdn/files/upload");
+    let answer = with_token(&sandbox, whole, &token, "bytes").await;
+    let file = path_of(&answer.json()["access_url"]);
+    assert!(file.ends_with("_a.txt"), "{file}");
+    let read = sandbox.get(&file).await;
+    assert_eq!((&read.body[..], read.header("content-type")), (&b"bytes"[..], Some("text/plain")));
+    for other in ["", "Bearer other", "Key a:b"] {
+        assert_eq!(with_token(&sandbox, whole, other, "bytes").await.status, 401, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn the_media_host_joins_parts() {
+    let sandbox = at_once();
+    let token = token(&sandbox).await;
+    let begun = with_token(&sandbox, ("POST", "/cdn/files/upload/multipart"), &token, "").await.json();
+    let file = path_of(&begun["access_url"]);
+    let upload = format!("{file}/multipart/{}", begun["uploadId"].as_str().unwrap());
+    let mut parts = Vec::new();
+    for (number, bytes) in [(2, "two"), (1, "one ")] {
+        let path = format!("{upload}/{number}");
+        assert_eq!(with_token(&sandbox, ("PUT", &path), "Bearer other", bytes).await.status, 401);
+        let part = with_token(&sandbox, ("PUT", &path), &token, bytes).await;
+        parts.push(json!({ "partNumber": number, "etag": part.header("etag").unwrap() }));
+    }
+    let list = json!({ "parts": parts }).to_string();
+    let complete = format!("{upload}/complete");
+    assert_eq!(with_token(&sandbox, ("POST", &complete), &token, list).await.status, 200);
+    assert_eq!(sandbox.get(&file).await.body, "one two");
 }

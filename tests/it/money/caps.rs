@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, parse, parse_socket};
+use fal_relay::fal::{Call, FollowUp, Role, Storage, TokenForm, Upload, parse, parse_socket};
 use fal_relay::period::Period;
 use futures_util::future::join_all;
 use http::Method;
@@ -65,19 +65,27 @@ fn kind(call: &Call) -> usize {
             Storage::Initiate => 7,
             Storage::InitiateMultipart => 8,
             Storage::CompleteMultipart => 9,
+            Storage::Token => 10,
+        },
+        Call::Upload(upload) => match upload {
+            Upload::Bytes(_) => 11,
+            Upload::Whole => 12,
+            Upload::Begin { .. } => 13,
+            Upload::Piece { .. } => 14,
+            Upload::File { .. } => 15,
         },
         Call::Token(form) => match form {
-            TokenForm::Bare => 10,
-            TokenForm::Realtime => 11,
+            TokenForm::Bare => 16,
+            TokenForm::Realtime => 17,
         },
-        Call::Runs { .. } => 12,
-        Call::Realtime { .. } => 13,
+        Call::Runs { .. } => 18,
+        Call::Realtime { .. } => 19,
     }
 }
 
-const KINDS: usize = 14;
+const KINDS: usize = 20;
 /// What fal does not bill: questions about jobs that were let in, their end, uploads, and the relay's own tokens.
-const FREE: std::ops::Range<usize> = 3..13;
+const FREE: std::ops::Range<usize> = 3..19;
 
 /// Every way to say each kind of call: host, what the host stands for, method, target.
 const FORMS: &[(&str, Role, &str, &str)] = &[
@@ -105,6 +113,12 @@ const FORMS: &[(&str, Role, &str, &str)] = &[
     ("relay.test", Role::Relay, "POST", "/storage/upload/initiate"),
     ("rest.fal.ai", Role::Rest, "POST", "/storage/upload/initiate-multipart"),
     ("relay.test", Role::Relay, "POST", "/storage/upload/complete-multipart"),
+    ("relay.test", Role::Relay, "POST", "/storage/auth/token/"),
+    ("relay.test", Role::Relay, "PUT", "/storage/upload/bytes?sealed=a"),
+    ("v3.fal.media", Role::Cdn, "POST", "/files/upload"),
+    ("relay.test", Role::Relay, "POST", "/storage/cdn/files/upload/multipart"),
+    ("v3.fal.media", Role::Cdn, "PUT", "/files/a/multipart/b/1"),
+    ("v3.fal.media", Role::Cdn, "GET", "/files/a"),
     ("relay.test", Role::Relay, "POST", "/tokens/"),
     ("rest.fal.ai", Role::Rest, "POST", "/tokens/"),
     ("rest.alpha.fal.ai", Role::Rest, "POST", "/tokens/realtime"),
@@ -135,6 +149,8 @@ fn named_to_a_proxy(call: &Call) -> String {
         Call::Stream { endpoint } => format!("https://fal.run/{endpoint}/stream"),
         Call::Runs { .. } | Call::Realtime { .. } => unreachable!("no proxy opens sockets"),
         Call::Storage(step) => format!("https://rest.fal.ai{}", step.as_path()),
+        // No client asks a proxy for the media host.
+        Call::Upload(_) => "https://v3.fal.media/files/upload".to_owned(),
         Call::Token(TokenForm::Bare) => "https://rest.fal.ai/tokens/".into(),
         Call::Token(TokenForm::Realtime) => "https://rest.fal.ai/tokens/realtime".into(),
     }

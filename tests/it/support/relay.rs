@@ -53,6 +53,8 @@ impl Relay {
             ("FAL_RELAY_UPSTREAM__QUEUE_URL".to_owned(), format!("{base}/queue")),
             ("FAL_RELAY_UPSTREAM__RUN_URL".to_owned(), format!("{base}/run")),
             ("FAL_RELAY_UPSTREAM__REST_URL".to_owned(), format!("{base}/rest")),
+            ("FAL_RELAY_UPSTREAM__CDN_URL".to_owned(), format!("{base}/cdn")),
+            ("FAL_RELAY_UPSTREAM__UPLOAD_URLS".to_owned(), format!("{base}/uploads")),
         ];
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::start(Arc::new(tempfile::tempdir().unwrap()), all, false)
@@ -182,9 +184,13 @@ impl Relay {
         self.child.id()
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and for all that it has written.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        status
     }
 
     /// Another process on the same folder.
