@@ -34,7 +34,13 @@ impl Errand {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match self.switch {
-            Switch::Realtime(socket) => self.record.carried(socket.carry(&mut gate, stop).await),
+            Switch::Realtime(socket) => {
+                let (carried, parting) = socket.carry(&mut gate, stop).await;
+                self.record.carried(carried);
+                // The line is written now: the farewells may take a while.
+                drop(self.record);
+                parting.finish(&mut gate).await;
+            }
             Switch::Farewell(bytes) => {
                 self.record.refused(&Refusal::Unauthorized);
                 self.record.switched();

@@ -147,7 +147,8 @@ impl Pool {
         // The coldest are at the front: the first to have grown too old, and the first to go when there are too many.
         let stale =
             |entry: &Idle| since.saturating_sub(entry.since) >= self.idle_for || entry.sender.is_closed();
-        if idle.len() >= self.max_idle || idle.first().is_some_and(stale) {
+        let full = idle.len() >= self.max_idle && !idle.is_empty();
+        if full || idle.first().is_some_and(stale) {
             idle.remove(0);
         }
         if idle.len() < self.max_idle {

@@ -107,6 +107,22 @@ pub struct Carried {
     pub down: Counts,
 }
 
+/// What is left of a socket that has closed and settled: connections to end.
+pub struct Parting {
+    fal: FalSocket,
+    clock: Arc<dyn Clock>,
+}
+
+impl Parting {
+    /// Ends both connections; an end that is in no hurry is not waited for.
+    pub async fn finish<C: AsyncWrite + Unpin>(mut self, client: &mut C) {
+        tokio::select! {
+            _ = futures_util::future::join(client.shutdown(), self.fal.shutdown()) => {}
+            () = self.clock.sleep(CLOSE_WAIT) => {}
+        }
+    }
+}
+
 /// A socket that fal has opened. Dropped before it is carried, it settles all the same.
 pub struct Socket {
     fal: FalSocket,
@@ -157,7 +173,7 @@ impl Socket {
     }
 
     /// Carries what both ends say until one of them, a limit or `stop` ends it; then settles.
-    pub async fn carry<C>(mut self, client: &mut C, stop: &CancellationToken) -> Carried
+    pub async fn carry<C>(mut self, client: &mut C, stop: &CancellationToken) -> (Carried, Parting)
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
@@ -171,13 +187,7 @@ impl Socket {
         };
         open.carried(carried.up.messages, carried.down.messages, carried.closed.end());
         self.meter.came_back(carried.down.messages);
-        // Settled before the farewells: they may take a while, and cost nothing.
-        drop(self.meter);
-        tokio::select! {
-            _ = futures_util::future::join(client.shutdown(), self.fal.shutdown()) => {}
-            () = self.clock.sleep(CLOSE_WAIT) => {}
-        }
-        carried
+        (carried, Parting { fal: self.fal, clock: self.clock })
     }
 
     fn poll<C>(
@@ -287,6 +297,7 @@ impl Socket {
 
     /// Notes what has moved, and since when what has not.
     fn note(&mut self, now: Duration) {
+        self.meter.came_back(self.down.scanner.counts().messages);
         for lane in [&mut self.up, &mut self.down] {
             if std::mem::take(&mut lane.moved) {
                 self.moved_at = now;
