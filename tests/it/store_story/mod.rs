@@ -2,6 +2,7 @@
 //! and budgets is told in `store_directory_story`.
 
 mod books;
+mod ceilings;
 mod invariants;
 mod ledger;
 mod model;
@@ -51,6 +52,8 @@ async fn story(backend: &dyn Backend) {
     money::a_budget_is_told_once_in_a_window(&*store).await;
     money::windows_open_when_their_time_comes(&*store).await;
     money::a_meter_opened_late_has_what_its_window_had(&*store).await;
+    ceilings::a_token_has_a_ceiling_of_its_own(&*store).await;
+    ceilings::an_ended_token_holds_nothing(&*store).await;
     money::sums_beyond_all_numbers_are_refused(&*store).await;
     books::calls_are_found_by_what_is_known_of_them(&*store).await;
     books::later_truth_is_an_adjustment(&*store).await;
