@@ -185,7 +185,7 @@ http {{
             proxy_buffering off;
             proxy_pass http://stub;
         }}
-        location /put/ {{ proxy_pass http://stub; }}
+        location /put/ {{ client_body_buffer_size 64k; proxy_pass http://stub; }}
         location ~ /realtime$ {{
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection "upgrade";

@@ -1,7 +1,7 @@
 //! As much of WebSocket as both ends need: frames of one length, and where they end.
 
 /// The handshake's key that the load generator shows and what belongs to it (RFC 6455, 1.3): nothing here needs to hash.
-pub const ACCEPT: &str = "s3pPLMBiTKaQ9kYy0XXzhZRbK+xOo=";
+pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x8;
