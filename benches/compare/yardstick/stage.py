@@ -78,7 +78,8 @@ class Stage:
         key = key or self.key
         if isinstance(workload, Upload):
             return workload.request(self.generator, proxy, key, self._address(workload, proxy, key))
-        return workload.request(self.generator, proxy, key, self._owned(workload.endpoint, proxy, key))
+        owned = self._owned(workload.endpoint, proxy, key) if workload.method == "GET" else ""
+        return workload.request(self.generator, proxy, key, owned)
 
     def _address(self, workload: Upload, proxy: Proxy, key: str) -> str:
         """Where this proxy takes an upload: path and query of the address that it gave to our tenant."""
