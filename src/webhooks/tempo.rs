@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-/// Deliveries that begin in a second.
-const BEGUN_PER_SECOND: u32 = 2000;
+/// From one delivery that begins to the next: two thousand in a second.
+const BEGIN_EVERY: Duration = Duration::from_micros(500);
 /// Deliveries that may begin together after a rest.
 const BEGUN_TOGETHER: u32 = 8;
-
-const GAP: Duration = Duration::from_micros(1_000_000 / BEGUN_PER_SECOND as u64);
 
 /// The beat, on [`Clock::elapsed`](crate::clock::Clock::elapsed).
 #[derive(Debug, Default)]
@@ -20,12 +18,12 @@ pub(super) struct Tempo {
 impl Tempo {
     /// How long until one may begin; nothing when it may now.
     pub(super) fn wait(&self, now: Duration) -> Duration {
-        (self.next_at + GAP).saturating_sub(now + GAP * BEGUN_TOGETHER)
+        (self.next_at + BEGIN_EVERY).saturating_sub(now + BEGIN_EVERY * BEGUN_TOGETHER)
     }
 
     /// One begins.
     pub(super) fn begin(&mut self, now: Duration) {
-        self.next_at = self.next_at.max(now) + GAP;
+        self.next_at = self.next_at.max(now) + BEGIN_EVERY;
     }
 }
 
@@ -46,6 +44,6 @@ mod tests {
             begun += rest(&mut tempo, now);
         }
         assert_eq!(now, Duration::from_secs(101));
-        assert_eq!(begun, BEGUN_PER_SECOND as usize);
+        assert_eq!(begun, 2000);
     }
 }

@@ -204,6 +204,7 @@ fn in_units(value: &[&str]) -> String {
         ["std", "::", "time", "::", rest @ ..] => in_units(rest),
         ["Duration", "::", "from_secs", "(", number, ")"] => format!("{} s", in_units(&[number])),
         ["Duration", "::", "from_millis", "(", number, ")"] => format!("{} ms", in_units(&[number])),
+        ["Duration", "::", "from_micros", "(", number, ")"] => format!("{} µs", in_units(&[number])),
         [rest @ .., "as", _] => in_units(rest),
         others => others.join(" "),
     }
