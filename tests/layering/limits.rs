@@ -72,6 +72,7 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),
     ("rules::MAPPED_BITS", "an address's form"),
     ("server.workers", "a choice: one for each core"),
+    ("serve::BACKGROUND_NICENESS", "a priority"),
     ("store::KNOWN_VERSION", "a version"),
     ("store::PREPARED_STATEMENTS", "room for the statements in the source"),
     ("store::COLUMNS", "columns in the source"),
@@ -204,7 +205,6 @@ fn in_units(value: &[&str]) -> String {
         ["std", "::", "time", "::", rest @ ..] => in_units(rest),
         ["Duration", "::", "from_secs", "(", number, ")"] => format!("{} s", in_units(&[number])),
         ["Duration", "::", "from_millis", "(", number, ")"] => format!("{} ms", in_units(&[number])),
-        ["Duration", "::", "from_micros", "(", number, ")"] => format!("{} µs", in_units(&[number])),
         [rest @ .., "as", _] => in_units(rest),
         others => others.join(" "),
     }
