@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
@@ -15,17 +14,17 @@ use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
 use super::proxy::{Named, Proxy};
+use super::readiness::Readiness;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use super::traffic::Traffic;
-use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
-    Shared, callback_token, check_handshake, open_to_stranger,
+    callback_token, check_handshake, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
@@ -38,64 +37,6 @@ const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-ty
 const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 /// Joins an answer with its log line, also where fal gave no id.
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
-
-/// Whether the process should be given traffic.
-pub struct Readiness {
-    shared: Arc<Shared>,
-    clock: Arc<dyn Clock>,
-    draining: AtomicBool,
-    last: tokio::sync::Mutex<Option<(std::time::Duration, bool)>>,
-}
-
-/// How long an answer about the ledger is believed: asking writes, and anybody may ask.
-const READY_FOR: std::time::Duration = std::time::Duration::from_secs(1);
-
-impl Readiness {
-    /// Ready when the ledger is.
-    pub fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self {
-            shared,
-            clock,
-            draining: AtomicBool::new(false),
-            last: tokio::sync::Mutex::new(None),
-        })
-    }
-
-    /// From now on not ready: the process is about to stop.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer to `GET /ready`.
-    pub async fn check(&self) -> (StatusCode, serde_json::Value) {
-        if self.draining.load(Ordering::Relaxed) {
-            return (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"}));
-        }
-        match self.ledger_answers().await {
-            true => (StatusCode::OK, json!({"status": "ready"})),
-            false => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "ledger unavailable"})),
-        }
-    }
-
-    async fn ledger_answers(&self) -> bool {
-        let mut last = self.last.lock().await;
-        let now = self.clock.elapsed();
-        if let Some((at, answer)) = *last
-            && now.saturating_sub(at) < READY_FOR
-        {
-            return answer;
-        }
-        let answer = match self.shared.ready().await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "the ledger is not available");
-                false
-            }
-        };
-        *last = Some((now, answer));
-        answer
-    }
-}
 
 /// The other end of a connection.
 pub(super) struct Peer {
