@@ -140,6 +140,9 @@ impl Front {
     }
 
     /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
+    ///
+    /// Here and in [`Front::carry`] what is not asked all the time is boxed: else each poll carries the room for the
+    /// longest of them.
     async fn route(
         &self,
         request: Request<Incoming>,
@@ -156,14 +159,14 @@ impl Front {
         }
         if let Some(token) = callback_token(parts.uri.path()).map(str::to_owned) {
             notes.route = Route::Callback;
-            return self.called_back(&token, parts, body).await;
+            return Box::pin(self.called_back(&token, parts, body)).await;
         }
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
-            return self.holder(page, &parts, &site, peer, notes).await;
+            return Box::pin(self.holder(page, &parts, &site, peer, notes)).await;
         }
         if holder::is_tokens(site.role, parts.uri.path()) {
-            return self.make_token(parts, body, site.base, peer, notes).await;
+            return Box::pin(self.make_token(parts, body, site.base, peer, notes)).await;
         }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
@@ -185,7 +188,7 @@ impl Front {
         match (caller, named.call.map_err(refuse)?) {
             (None, Call::Upload(Upload::File { path, door })) => {
                 notes.route = Route::File;
-                self.relay.file(&path, door, inbound, notes).await
+                Box::pin(self.relay.file(&path, door, inbound, notes)).await
             }
             (None, _) => Err(Refusal::Unauthorized),
             (Some(caller), call) => self.carry(caller, address, call, inbound, notes).await,
@@ -207,7 +210,8 @@ impl Front {
             }
             let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
             let shown = Credentials { headers, token: None, address };
-            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes).await?;
+            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes);
+            let known = Box::pin(known).await?;
             if known.is_some() {
                 return Ok(known);
             }
@@ -355,22 +359,22 @@ impl Front {
             }
             Call::Run { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes).await
+                Box::pin(self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes)).await
             }
             Call::Stream { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
+                Box::pin(self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes)).await
             }
-            Call::Storage(step) => self.relay.storage(&caller, step, inbound, notes).await,
+            Call::Storage(step) => Box::pin(self.relay.storage(&caller, step, inbound, notes)).await,
             Call::Realtime { endpoint, path } => {
-                self.relay.realtime(&caller, &endpoint, &path, inbound, notes).await
+                Box::pin(self.relay.realtime(&caller, &endpoint, &path, inbound, notes)).await
             }
             Call::Runs { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
                 self.relay.runs(endpoint, address, inbound)
             }
-            Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
-            Call::Upload(upload) => self.relay.upload(&caller, upload, inbound, notes).await,
+            Call::Token(form) => Box::pin(self.relay.make_fal_token(&caller, form, inbound)).await,
+            Call::Upload(upload) => Box::pin(self.relay.upload(&caller, upload, inbound, notes)).await,
         }
     }
 
