@@ -371,7 +371,7 @@ impl Front {
             }
             Call::Runs { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.runs(endpoint, address, inbound)
+                self.relay.runs(&caller, endpoint, address, inbound)
             }
             Call::Token(form) => Box::pin(self.relay.make_fal_token(&caller, form, inbound)).await,
             Call::Upload(upload) => Box::pin(self.relay.upload(&caller, upload, inbound, notes)).await,
