@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::cors::{self, Page};
 use super::door;
@@ -24,8 +25,8 @@ use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
-    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
-    Shared, callback_token, check_handshake, open_to_stranger,
+    Caller, Credentials, HolderPage, Inbound, LastKey, Listen, Notes, Question, Refusal, Relay, Reply,
+    ReplyBody, Shared, callback_token, check_handshake, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
@@ -104,6 +105,8 @@ pub(super) struct Peer {
     pub(super) secure: bool,
     pub(super) last_key: LastKey,
     pub(super) traffic: Arc<Traffic>,
+    /// The drain, at which what has no end of its own ends.
+    pub(super) stop: CancellationToken,
 }
 
 /// The relay listener's service, one for each worker.
@@ -220,6 +223,9 @@ impl Front {
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
+        }
+        if holder::is_events(site.role, parts.uri.path()) {
+            return self.webhook_events(parts, peer, notes).await;
         }
         if holder::is_tokens(site.role, parts.uri.path()) {
             return self.make_token(parts, body, site.base, peer, notes).await;
@@ -351,6 +357,24 @@ impl Front {
         self.relay.pace(&caller).await?;
         let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
         self.relay.holder(&caller, page, question).await
+    }
+
+    /// The holder of a key hears of his webhooks.
+    async fn webhook_events(
+        &self,
+        parts: request::Parts,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = Route::WebhookEvents;
+        let caller = self.caller(&parts.headers, None, peer, notes).await?;
+        holder::check_method(&parts.method)?;
+        caller.require_key()?;
+        self.relay.pace(&caller).await?;
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let query = parts.uri.query().map(str::to_owned);
+        let wish = Listen { headers: parts.headers, query, address, stop: peer.stop.clone() };
+        self.relay.listen(&caller, wish).await
     }
 
     /// A key makes a client token, in the relay's own form.

@@ -46,6 +46,7 @@ pub use runs::Runs;
 pub use secrets::{CALLBACK_PATH, Callbacks, Secrets, SecretsError};
 pub use settings::{RealtimeSettings, Settings, Uploads};
 pub use shared::{Given, Shared};
+pub use webhook::Listen;
 
 use ledger::{Admitted, Ledger};
 

@@ -13,7 +13,7 @@ use super::prices::Prices;
 use super::secrets::{self, Secrets, SecretsError};
 use super::settings::Settings;
 use super::uploads::{Book, Hosts, SECRET_NAME, Seals, Tokens};
-use super::webhook::Following;
+use super::webhook::{Following, Listeners};
 use crate::alerts::Alerts;
 use crate::clock::{Clock, Timestamp};
 use crate::fal::webhook::SigningKey;
@@ -72,6 +72,8 @@ pub struct Shared {
     pub(super) guard: Guard,
     /// Jobs whose webhooks are to be sent.
     pub(super) following: Following,
+    /// Those who hear of their webhooks.
+    pub(super) listeners: Arc<Listeners>,
     pub(super) outbox: watch::Sender<DeliveryId>,
     pub(super) secrets: Secrets,
     pub(super) fal_keys: FalKeys,
@@ -123,6 +125,7 @@ impl Shared {
             guard,
             random,
             following: Following::default(),
+            listeners: Arc::default(),
             outbox,
             settings,
         };

@@ -2,7 +2,6 @@
 //! keys, and nothing else is changed.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -14,7 +13,7 @@ use fal_relay::ids::RequestId;
 use fal_relay::secret::Seed;
 use serde_json::{Value, json as object};
 
-use crate::support::{Answer, Client, Fal, Relay, Seen, get, json, post, request, until};
+use crate::support::{Answer, Client, Fal, Relay, Seen, free_address, get, json, post, request, until};
 use crate::webhooks::{id_of, path_for};
 
 const ID: &str = "764cabcf-b745-4b3e-ae38-1200304cf45b";
@@ -176,11 +175,7 @@ async fn a_receiver_in_javascript_takes_the_relays_webhooks() {
 /// without a call-back that never happens.
 #[tokio::test]
 async fn a_call_back_of_the_simulated_fal_brings_a_webhook_before_the_relays_own_look() {
-    // Below the ports that the system gives to others meanwhile.
-    let first = 9_000 + u16::try_from(std::process::id() % 900).unwrap();
-    let free = (first..).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let address = free_address();
     let public = format!("http://{address}");
     let relay =
         Relay::sandbox(&[("FAL_RELAY_SERVER__LISTEN", &address), ("FAL_RELAY_SERVER__PUBLIC_URL", &public)]);
