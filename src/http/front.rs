@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
@@ -16,17 +15,17 @@ use super::gate::Violation;
 use super::holder;
 use super::origin::client_address;
 use super::proxy::{Named, Proxy};
+use super::readiness::Readiness;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use super::traffic::Traffic;
-use crate::clock::Clock;
 use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, Credentials, HolderPage, Inbound, LastKey, Listen, Notes, Question, Refusal, Relay, Reply,
-    ReplyBody, Shared, callback_token, check_handshake, open_to_stranger,
+    ReplyBody, callback_token, check_handshake, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
@@ -39,64 +38,6 @@ const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-ty
 const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 /// Joins an answer with its log line, also where fal gave no id.
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
-
-/// Whether the process should be given traffic.
-pub struct Readiness {
-    shared: Arc<Shared>,
-    clock: Arc<dyn Clock>,
-    draining: AtomicBool,
-    last: tokio::sync::Mutex<Option<(std::time::Duration, bool)>>,
-}
-
-/// How long an answer about the ledger is believed: asking writes, and anybody may ask.
-const READY_FOR: std::time::Duration = std::time::Duration::from_secs(1);
-
-impl Readiness {
-    /// Ready when the ledger is.
-    pub fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self {
-            shared,
-            clock,
-            draining: AtomicBool::new(false),
-            last: tokio::sync::Mutex::new(None),
-        })
-    }
-
-    /// From now on not ready: the process is about to stop.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer to `GET /ready`.
-    pub async fn check(&self) -> (StatusCode, serde_json::Value) {
-        if self.draining.load(Ordering::Relaxed) {
-            return (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"}));
-        }
-        match self.ledger_answers().await {
-            true => (StatusCode::OK, json!({"status": "ready"})),
-            false => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "ledger unavailable"})),
-        }
-    }
-
-    async fn ledger_answers(&self) -> bool {
-        let mut last = self.last.lock().await;
-        let now = self.clock.elapsed();
-        if let Some((at, answer)) = *last
-            && now.saturating_sub(at) < READY_FOR
-        {
-            return answer;
-        }
-        let answer = match self.shared.ready().await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "the ledger is not available");
-                false
-            }
-        };
-        *last = Some((now, answer));
-        answer
-    }
-}
 
 /// The other end of a connection.
 pub(super) struct Peer {
@@ -202,6 +143,9 @@ impl Front {
     }
 
     /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
+    ///
+    /// Here and in [`Front::carry`] what is not asked all the time is boxed: else each poll carries the room for the
+    /// longest of them.
     async fn route(
         &self,
         request: Request<Incoming>,
@@ -218,17 +162,17 @@ impl Front {
         }
         if let Some(token) = callback_token(parts.uri.path()).map(str::to_owned) {
             notes.route = Route::Callback;
-            return self.called_back(&token, parts, body).await;
+            return Box::pin(self.called_back(&token, parts, body)).await;
         }
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
-            return self.holder(page, &parts, &site, peer, notes).await;
+            return Box::pin(self.holder(page, &parts, &site, peer, notes)).await;
         }
         if holder::is_events(site.role, parts.uri.path()) {
-            return self.webhook_events(parts, peer, notes).await;
+            return Box::pin(self.webhook_events(parts, peer, notes)).await;
         }
         if holder::is_tokens(site.role, parts.uri.path()) {
-            return self.make_token(parts, body, site.base, peer, notes).await;
+            return Box::pin(self.make_token(parts, body, site.base, peer, notes)).await;
         }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
@@ -250,7 +194,7 @@ impl Front {
         match (caller, named.call.map_err(refuse)?) {
             (None, Call::Upload(Upload::File { path, door })) => {
                 notes.route = Route::File;
-                self.relay.file(&path, door, inbound, notes).await
+                Box::pin(self.relay.file(&path, door, inbound, notes)).await
             }
             (None, _) => Err(Refusal::Unauthorized),
             (Some(caller), call) => self.carry(caller, address, call, inbound, notes).await,
@@ -272,7 +216,8 @@ impl Front {
             }
             let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
             let shown = Credentials { headers, token: None, address };
-            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes).await?;
+            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes);
+            let known = Box::pin(known).await?;
             if known.is_some() {
                 return Ok(known);
             }
@@ -438,22 +383,22 @@ impl Front {
             }
             Call::Run { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes).await
+                Box::pin(self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes)).await
             }
             Call::Stream { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
+                Box::pin(self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes)).await
             }
-            Call::Storage(step) => self.relay.storage(&caller, step, inbound, notes).await,
+            Call::Storage(step) => Box::pin(self.relay.storage(&caller, step, inbound, notes)).await,
             Call::Realtime { endpoint, path } => {
-                self.relay.realtime(&caller, &endpoint, &path, inbound, notes).await
+                Box::pin(self.relay.realtime(&caller, &endpoint, &path, inbound, notes)).await
             }
             Call::Runs { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.runs(endpoint, address, inbound)
+                self.relay.runs(&caller, endpoint, address, inbound)
             }
-            Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
-            Call::Upload(upload) => self.relay.upload(&caller, upload, inbound, notes).await,
+            Call::Token(form) => Box::pin(self.relay.make_fal_token(&caller, form, inbound)).await,
+            Call::Upload(upload) => Box::pin(self.relay.upload(&caller, upload, inbound, notes)).await,
         }
     }
 

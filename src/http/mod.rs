@@ -16,6 +16,7 @@ mod holder;
 mod listen;
 mod origin;
 mod proxy;
+mod readiness;
 mod record;
 mod refusal;
 mod runs;
@@ -25,7 +26,8 @@ mod traffic;
 
 pub use admin::admin_router;
 pub use cors::AllowOrigin;
-pub use front::{Front, Readiness};
+pub use front::Front;
 pub use listen::{Capacity, Door, serve};
+pub use readiness::Readiness;
 pub use record::Desk;
 pub use settings::{Hosts, Settings};

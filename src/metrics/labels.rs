@@ -229,6 +229,8 @@ labels! {
         Spent = "spent",
         /// An end took nothing for too long.
         Stalled = "stalled",
+        /// What opened it was revoked.
+        Revoked = "revoked",
         /// The relay stopped.
         Draining = "draining",
     }

@@ -162,6 +162,8 @@ pub trait Directory: Send + Sync + 'static {
     fn live_tokens(&self, key: KeyId, at: Timestamp) -> Verb<'_, u64>;
     /// Ends all client tokens of a key for good; says how many worked until now.
     fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64>;
+    /// Which client tokens of a key were revoked.
+    fn revoked_tokens(&self, key: KeyId) -> Verb<'_, RevokedTokens>;
     /// Whether any key, its tenant or group, or any client token so far, lists browser origins.
     fn lists_origins(&self) -> Verb<'_, bool>;
 
