@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::asked::{is_realtime, parse, refuse, route};
 use super::cors::{self, Page};
@@ -24,8 +25,8 @@ use super::traffic::Traffic;
 use crate::fal::{self, Call, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
-    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
-    callback_token, open_to_stranger,
+    Caller, Credentials, HolderPage, Inbound, LastKey, Listen, Notes, Question, Refusal, Relay, Reply,
+    ReplyBody, callback_token, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
@@ -45,6 +46,8 @@ pub(super) struct Peer {
     pub(super) secure: bool,
     pub(super) last_key: LastKey,
     pub(super) traffic: Arc<Traffic>,
+    /// The drain, at which what has no end of its own ends.
+    pub(super) stop: CancellationToken,
 }
 
 /// The relay listener's service, one for each worker.
@@ -164,6 +167,9 @@ impl Front {
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return Box::pin(self.holder(page, &parts, &site, peer, notes)).await;
+        }
+        if holder::is_events(site.role, parts.uri.path()) {
+            return Box::pin(self.webhook_events(parts, peer, notes)).await;
         }
         if holder::is_tokens(site.role, parts.uri.path()) {
             return Box::pin(self.make_token(parts, body, site.base, peer, notes)).await;
@@ -296,6 +302,24 @@ impl Front {
         self.relay.pace(&caller).await?;
         let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
         self.relay.holder(&caller, page, question).await
+    }
+
+    /// The holder of a key hears of his webhooks.
+    async fn webhook_events(
+        &self,
+        parts: request::Parts,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = Route::WebhookEvents;
+        let caller = self.caller(&parts.headers, None, peer, notes).await?;
+        holder::check_method(&parts.method)?;
+        caller.require_key()?;
+        self.relay.pace(&caller).await?;
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let query = parts.uri.query().map(str::to_owned);
+        let wish = Listen { headers: parts.headers, query, address, stop: peer.stop.clone() };
+        self.relay.listen(&caller, wish).await
     }
 
     /// A key makes a client token, in the relay's own form.
