@@ -50,7 +50,8 @@ impl Errand {
             }
             Switch::Runs(runs) => {
                 self.record.switched();
-                runs::serve(*runs, gate, front, &**clock, stop).await;
+                let end = runs::serve(*runs, gate, front, &**clock, stop).await;
+                self.record.closed(end);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::refusal;
 use crate::call_log::{CallLog, Line, field};
 use crate::clock::Clock;
 use crate::ids::{AccountName, RequestId};
-use crate::metrics::{self, EndedCall, Worker};
+use crate::metrics::{self, EndedCall, SocketEnd, Worker};
 use crate::relay::{Carried, Closed, Fault, Notes, Refusal, ReplyBody};
 use crate::upstream::UpstreamError;
 
@@ -96,6 +96,8 @@ pub(super) struct Record {
     complete: bool,
     /// What a socket carried.
     carried: Option<Carried>,
+    /// How a socket that carries calls of their own closed.
+    closed: Option<SocketEnd>,
     desk: Arc<Desk>,
     counts: Arc<Worker>,
 }
@@ -116,6 +118,7 @@ impl Record {
             response_bytes: 0,
             complete: false,
             carried: None,
+            closed: None,
             desk,
             counts,
         })
@@ -151,6 +154,11 @@ impl Record {
     pub(super) fn switched(&mut self) {
         self.status = Some(StatusCode::SWITCHING_PROTOCOLS);
         self.complete = true;
+    }
+
+    /// Keeps how the socket closed that this call became.
+    pub(super) fn closed(&mut self, end: SocketEnd) {
+        self.closed = Some(end);
     }
 
     /// Counts the call and writes its line.
@@ -193,6 +201,7 @@ impl Record {
             if let Some(carried) = &self.carried {
                 write_carried(carried, line);
             }
+            line.text_if_any(field!("closed"), self.closed.map(SocketEnd::as_str));
             if let Some(upstream) = self.notes.upstream {
                 line.millis(field!("upstream_ms"), upstream);
             }

@@ -23,7 +23,8 @@ use super::holder::Shape;
 use super::record::Recorded;
 use super::refusal;
 use crate::clock::Clock;
-use crate::relay::Runs;
+use crate::metrics::SocketEnd;
+use crate::relay::{REVOKED, Runs};
 
 const X_FAL_REQUEST_ID: HeaderName = HeaderName::from_static("x-fal-request-id");
 
@@ -33,17 +34,41 @@ const WAITING_MAX_BYTES: usize = 1024 * 1024;
 /// Bytes that are read at once.
 const RUNS_READ_BYTES: usize = 8 * 1024;
 
-/// Why a socket ends: the code, and a word.
-type End = (CloseCode, &'static str);
+/// Why a socket ends.
+struct End {
+    code: CloseCode,
+    /// For people.
+    reason: &'static str,
+    /// For the log line.
+    why: SocketEnd,
+}
 
-/// Serves a socket to its end. At `stop` the run under way is answered; those that wait are not begun.
+impl End {
+    const DRAINING: Self =
+        Self { code: CloseCode::Away, reason: "the relay restarts", why: SocketEnd::Draining };
+    const REVOKED: Self = Self { code: CloseCode::Policy, reason: REVOKED, why: SocketEnd::Revoked };
+    const IDLE: Self = Self { code: CloseCode::Away, reason: "idle for too long", why: SocketEnd::Idle };
+    const AGREED: Self = Self { code: CloseCode::Normal, reason: "", why: SocketEnd::Agreed };
+    const GONE: Self = Self { code: CloseCode::Away, reason: "", why: SocketEnd::ClientGone };
+    const FAL_GONE: Self =
+        Self { code: CloseCode::Error, reason: "the answer broke off", why: SocketEnd::FalGone };
+
+    /// For a client that does not keep to the protocol.
+    fn fault(code: CloseCode, reason: &'static str) -> Self {
+        Self { code, reason, why: SocketEnd::ClientFault }
+    }
+}
+
+/// Serves a socket to its end, and tells why it ended. At `stop`, or when its key has ended, the run under way is answered;
+/// those that wait are not begun.
 pub(super) async fn serve<S>(
     runs: Runs,
     gate: Box<Gate<S>>,
     front: &Arc<Front>,
     clock: &dyn Clock,
     stop: &CancellationToken,
-) where
+) -> SocketEnd
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let max = usize::try_from(runs.max_message_bytes()).unwrap_or(usize::MAX);
@@ -55,12 +80,13 @@ pub(super) async fn serve<S>(
     let socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(config)).await;
     let mut session = Session { runs, front, clock };
     let mut line = Line { socket, waiting: VecDeque::new(), waiting_bytes: 0 };
-    let (code, reason) = session.converse(&mut line, stop).await;
+    let End { code, reason, why } = session.converse(&mut line, stop).await;
     // A client that is gone need not be told.
     drop(line.socket.close(Some(CloseFrame { code, reason: reason.into() })).await);
     // Its own close is answered by what is left to flush.
     drop(line.socket.flush().await);
     drop(line.socket.get_mut().shutdown().await);
+    why
 }
 
 /// What the messages of a socket become.
@@ -75,9 +101,10 @@ impl Session<'_> {
         loop {
             let message = tokio::select! {
                 biased;
-                () = stop.cancelled() => return (CloseCode::Away, "the relay restarts"),
+                () = stop.cancelled() => return End::DRAINING,
+                () = self.runs.leave().end().cancelled() => return End::REVOKED,
                 message = line.next() => message,
-                () = self.clock.sleep(self.runs.idle()) => return (CloseCode::Away, "idle for too long"),
+                () = self.clock.sleep(self.runs.idle()) => return End::IDLE,
             };
             let answered = match message {
                 Ok(message) => self.answer(line, message).await,
@@ -105,7 +132,7 @@ impl Session<'_> {
         let mut body = Recorded::new(body, parts.status, record);
         line.say(&start_message(&id, parts.status, &parts.headers)).await?;
         while let Some(frame) = line.beside(body.frame()).await? {
-            let frame = frame.map_err(|_| (CloseCode::Error, "the answer broke off"))?;
+            let frame = frame.map_err(|_| End::FAL_GONE)?;
             if let Ok(data) = frame.into_data() {
                 line.send(Message::Binary(data)).await?;
             }
@@ -146,8 +173,11 @@ impl<S: Stream> Line<S> {
                 Ok(())
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
-            Some(Ok(Message::Binary(_))) => Err((CloseCode::Unsupported, "send inputs as text messages")),
-            Some(Ok(Message::Close(_))) | None => Err((CloseCode::Normal, "")),
+            Some(Ok(Message::Binary(_))) => {
+                Err(End::fault(CloseCode::Unsupported, "send inputs as text messages"))
+            }
+            Some(Ok(Message::Close(_))) => Err(End::AGREED),
+            None => Err(End::GONE),
             Some(Err(error)) => Err(fault(&error)),
         }
     }
@@ -181,13 +211,13 @@ impl<S: Stream> Line<S> {
     }
 }
 
-/// The code for a client that does not keep to the protocol.
+/// What a broken line ends with.
 fn fault(error: &Error) -> End {
     match error {
-        Error::Capacity(_) => (CloseCode::Size, "the message is larger than this relay takes"),
-        Error::Utf8(_) => (CloseCode::Invalid, "a text message is not UTF-8"),
-        Error::Protocol(_) => (CloseCode::Protocol, "a frame breaks the protocol"),
-        _ => (CloseCode::Away, ""),
+        Error::Capacity(_) => End::fault(CloseCode::Size, "the message is larger than this relay takes"),
+        Error::Utf8(_) => End::fault(CloseCode::Invalid, "a text message is not UTF-8"),
+        Error::Protocol(_) => End::fault(CloseCode::Protocol, "a frame breaks the protocol"),
+        _ => End::GONE,
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Caller(Arc<Card>);
 struct Token {
     id: TokenId,
     rules: Rules,
+    created_at: Timestamp,
     expires_at: Timestamp,
     revoked_at: Option<Timestamp>,
 }
@@ -49,8 +50,8 @@ impl Caller {
 
     /// Whoever shows a client token is its key's holder, with less.
     pub(super) fn with_token(record: TokenRecord, shown: Presented) -> Self {
-        let TokenRecord { id, key, rules, expires_at, revoked_at } = record;
-        Self::of(key, Some(Token { id, rules, expires_at, revoked_at }), shown)
+        let TokenRecord { id, key, rules, created_at, expires_at, revoked_at } = record;
+        Self::of(key, Some(Token { id, rules, created_at, expires_at, revoked_at }), shown)
     }
 
     fn of(record: KeyRecord, token: Option<Token>, shown: Presented) -> Self {
@@ -89,6 +90,11 @@ impl Caller {
     /// With which of the key's client tokens, if with one.
     pub fn token_id(&self) -> Option<TokenId> {
         self.0.token.as_ref().map(|token| token.id)
+    }
+
+    /// That token, and when it was made.
+    pub(super) fn token_made(&self) -> Option<(TokenId, Timestamp)> {
+        self.0.token.as_ref().map(|token| (token.id, token.created_at))
     }
 
     /// Whether the key, and the client token if there is one, opens anything at `now`.

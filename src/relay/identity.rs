@@ -86,6 +86,11 @@ impl Identities {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// How often it was forgotten.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// The caller behind a request, or the one answer for all who are not known.
     pub(super) async fn identify(
         &self,
@@ -94,7 +99,7 @@ impl Identities {
         counts: &Worker,
     ) -> Result<Caller, Refusal> {
         // Read before the look-up: an answer that was on its way while a key changed is not believed for long.
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.generation();
         let caller = match (presented(credentials.headers)?, credentials.token) {
             (Some(field), None) => self.by_field(field, last, generation, counts).await?,
             // A browser may add a field for somebody on the way: of another scheme, it is not meant for us.
@@ -114,7 +119,7 @@ impl Identities {
         credentials: Credentials<'_>,
         counts: &Worker,
     ) -> Result<Caller, Refusal> {
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.generation();
         let caller = self.caller(shown, generation, counts).await?.ok_or(Refusal::Unauthorized)?;
         self.admitted(caller, credentials)
     }

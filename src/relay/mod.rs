@@ -23,6 +23,7 @@ mod runs;
 mod secrets;
 mod settings;
 mod shared;
+mod sockets;
 mod submit;
 mod uploads;
 mod watch;
@@ -39,13 +40,15 @@ pub use holder::{HolderPage, Question};
 pub use identity::{Credentials, LastKey};
 pub use notes::Notes;
 pub use prices::Pricing;
-pub use realtime::{Carried, Closed, Socket, check_handshake, open_to_stranger};
+pub use realtime::{Carried, Closed, REVOKED, Socket, check_handshake, open_to_stranger};
 pub use refusal::{Fault, Refusal};
 pub use reply::{Reply, ReplyBody, Switch};
 pub use runs::Runs;
 pub use secrets::{CALLBACK_PATH, Callbacks, Secrets, SecretsError};
 pub use settings::{RealtimeSettings, Settings, Uploads};
 pub use shared::{Given, Shared};
+pub use sockets::Leave;
+pub use webhook::Listen;
 
 use ledger::{Admitted, Ledger};
 

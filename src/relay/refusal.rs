@@ -78,6 +78,14 @@ pub enum Refusal {
         /// How many that is.
         max: u32,
     },
+    /// A key, or the process, has as many listeners for webhooks as it may.
+    #[error(
+        "{max} listen to the webhooks of this key or relay already, as many as may. End one, or come again later."
+    )]
+    TooManyListeners {
+        /// How many that is.
+        max: usize,
+    },
     /// The key may not call this endpoint.
     #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
     EndpointNotAllowed(Arc<str>),
@@ -185,6 +193,7 @@ impl Refusal {
             | Self::OriginNotAllowed
             | Self::KeyNeeded
             | Self::TooManyTokens { .. }
+            | Self::TooManyListeners { .. }
             | Self::EndpointNotAllowed(_)
             | Self::Limited(_)
             | Self::OverBudget(_)

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::realtime::accepted;
-use super::{Credentials, Inbound, LastKey, Notes, Refusal, Relay, Reply, Switch};
+use super::{Caller, Credentials, Inbound, LastKey, Leave, Notes, Refusal, Relay, Reply, Switch};
 use crate::fal::Endpoint;
 use crate::metrics::Route;
 use crate::secret::Secret;
@@ -21,6 +21,7 @@ pub struct Runs {
     relay: Relay,
     endpoint: Endpoint,
     address: IpAddr,
+    leave: Leave,
     last_key: LastKey,
     headers: HeaderMap,
     token: Option<Secret>,
@@ -32,7 +33,13 @@ pub struct Runs {
 
 impl Relay {
     /// Opens a socket of runs for a client at `address`. The handshake was checked.
-    pub fn runs(&self, endpoint: Endpoint, address: IpAddr, inbound: Inbound) -> Result<Reply, Refusal> {
+    pub fn runs(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        address: IpAddr,
+        inbound: Inbound,
+    ) -> Result<Reply, Refusal> {
         let Inbound { mut headers, token, query, base, body_idle, body_min_bytes_per_second, .. } = inbound;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let handshake = headers.clone();
@@ -40,6 +47,7 @@ impl Relay {
             relay: self.clone(),
             endpoint,
             address,
+            leave: self.shared.sockets.open(caller),
             last_key: LastKey::default(),
             headers,
             token,
@@ -61,6 +69,11 @@ impl Runs {
     /// How long the socket may stand open without a message.
     pub fn idle(&self) -> Duration {
         self.relay.shared.settings.realtime.idle
+    }
+
+    /// Its leave to be open.
+    pub fn leave(&self) -> &Leave {
+        &self.leave
     }
 
     /// Runs the model with one message. Its key is looked at anew, as a request's on a kept connection is.

@@ -12,8 +12,9 @@ use super::owners::Owners;
 use super::prices::Prices;
 use super::secrets::{self, Secrets, SecretsError};
 use super::settings::Settings;
+use super::sockets::OpenSockets;
 use super::uploads::{Book, Hosts, SECRET_NAME, Seals, Tokens};
-use super::webhook::Following;
+use super::webhook::{Following, Listeners};
 use crate::alerts::Alerts;
 use crate::clock::{Clock, Timestamp};
 use crate::fal::webhook::SigningKey;
@@ -66,12 +67,15 @@ pub struct Shared {
     pub(super) random: Random,
     pub(super) identities: Identities,
     pub(super) owners: Owners,
+    pub(super) sockets: OpenSockets,
     pub(super) prices: Arc<Prices>,
     pub(super) accounts: Accounts,
     pub(super) addresses: AddressBook,
     pub(super) guard: Guard,
     /// Jobs whose webhooks are to be sent.
     pub(super) following: Following,
+    /// Those who hear of their webhooks.
+    pub(super) listeners: Arc<Listeners>,
     pub(super) outbox: watch::Sender<DeliveryId>,
     pub(super) secrets: Secrets,
     pub(super) fal_keys: FalKeys,
@@ -103,6 +107,7 @@ impl Shared {
         prices.reload(&*store).await?;
         let shared = Self {
             identities: Identities::new(store.clone(), clock.clone(), kind, settings.identity_cache_entries),
+            sockets: OpenSockets::default(),
             owners: Owners::new(store.clone(), settings.owner_cache_entries),
             seals,
             hosts: Hosts::new(upstream),
@@ -123,6 +128,7 @@ impl Shared {
             guard,
             random,
             following: Following::default(),
+            listeners: Arc::default(),
             outbox,
             settings,
         };
@@ -137,6 +143,10 @@ impl Shared {
             match self.look_for_changes(&mut keys, &mut prices).await {
                 Ok(()) => {}
                 Err(error) => tracing::warn!(%error, "cannot ask whether keys or prices have changed"),
+            }
+            let (generation, now) = (self.identities.generation(), self.clock.now());
+            if let Err(error) = self.sockets.look(&*self.store, generation, now).await {
+                tracing::warn!(%error, "cannot ask whether sockets may stay open");
             }
             self.clock.sleep(self.settings.key_check).await;
         }

@@ -162,6 +162,8 @@ pub trait Directory: Send + Sync + 'static {
     fn live_tokens(&self, key: KeyId, at: Timestamp) -> Verb<'_, u64>;
     /// Ends all client tokens of a key for good; says how many worked until now.
     fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64>;
+    /// Which client tokens of a key were revoked.
+    fn revoked_tokens(&self, key: KeyId) -> Verb<'_, RevokedTokens>;
     /// Whether any key, its tenant or group, or any client token so far, lists browser origins.
     fn lists_origins(&self) -> Verb<'_, bool>;
 
@@ -252,6 +254,8 @@ pub trait Webhooks: Send + Sync + 'static {
     fn next_delivery(&self, now: Timestamp) -> Verb<'_, Option<Timestamp>>;
     /// All that a try needs; `None` unless the delivery waits.
     fn message(&self, id: DeliveryId) -> Verb<'_, Option<Message>>;
+    /// The first delivery of a tenant with a higher number than `after`, whatever became of it.
+    fn message_after(&self, tenant: TenantId, after: DeliveryId) -> Verb<'_, Option<Message>>;
     /// A try was made. `false`, and nothing written, when there is no such delivery.
     fn attempted(&self, id: DeliveryId, attempt: Attempt, next: Next) -> Verb<'_, bool>;
 

@@ -8,7 +8,7 @@ mod socket;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response};
 
-pub use socket::{Carried, Closed, Socket};
+pub use socket::{Carried, Closed, REVOKED, Socket};
 
 use meter::Meter;
 
@@ -69,13 +69,13 @@ impl Relay {
         let endpoint = self.priced_name(endpoint, path).clone();
         notes.endpoint = Some(endpoint.clone().into());
         let accept = accept_key(key_of(&inbound.headers));
-        let (relay, caller, path, name) = (self.clone(), caller.clone(), path.clone(), account.name.clone());
+        let (relay, whose, path, name) = (self.clone(), caller.clone(), path.clone(), account.name.clone());
         // Apart from its client, whose leaving in between must not lose the row and the place.
         let begun = self.tasks.spawn(async move {
             let tags = tags(&inbound.headers);
             let mut outgoing = relay.handshake(&path, inbound);
             let wanted = Wanted {
-                caller: &caller,
+                caller: &whose,
                 account: &name,
                 endpoint: &endpoint,
                 allowed_as: &allowed_as,
@@ -88,7 +88,7 @@ impl Relay {
         let begun = begun.await.map_err(|error| Refusal::Internal(error.to_string()))?;
         let (mut outgoing, Admittance { mut admitted, standing }) = begun?;
         self.mark(&mut outgoing, &mut admitted);
-        let mut reply = self.open(account, admitted, outgoing, &accept, notes).await?;
+        let mut reply = self.open(account, caller, admitted, outgoing, &accept, notes).await?;
         if let Some(standing) = standing {
             tell_standing(reply.headers_mut(), standing);
         }
@@ -127,6 +127,7 @@ impl Relay {
     async fn open(
         &self,
         account: &Account,
+        caller: &Caller,
         admitted: Admitted,
         outgoing: Outgoing,
         accept: &str,
@@ -138,7 +139,7 @@ impl Relay {
         notes.upstream = Some(self.shared.clock.elapsed().saturating_sub(start));
         match opened {
             Ok(Handshake::Switched(head, socket)) if is_right(&head, accept) => {
-                Ok(self.switched(admitted, head, socket))
+                Ok(self.switched(caller, admitted, head, socket))
             }
             Ok(Handshake::Switched(..)) => {
                 // fal may have begun to work: what it costs is not known.
@@ -155,12 +156,19 @@ impl Relay {
         }
     }
 
-    fn switched(&self, admitted: Admitted, mut head: response::Parts, socket: FalSocket) -> Reply {
+    fn switched(
+        &self,
+        caller: &Caller,
+        admitted: Admitted,
+        mut head: response::Parts,
+        socket: FalSocket,
+    ) -> Reply {
         let meter = Meter::new(admitted, &head, &self.shared.clock);
         let socket = Socket::new(
             socket,
             &head,
             meter,
+            self.shared.sockets.open(caller),
             self.shared.settings.realtime.clone(),
             self.shared.clock.clone(),
             self.counts().clone(),

@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use http::response;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 
+use super::POLICY_VIOLATION;
 use super::lane::{Lane, Stop};
 use super::meter::Meter;
 use crate::clock::{Clock, Sleep};
 use crate::metrics::{OpenSocket, SocketEnd, Worker};
-use crate::relay::RealtimeSettings;
+use crate::relay::{Leave, RealtimeSettings};
 use crate::upstream::FalSocket;
 use crate::websocket::{Counts, Fault, Scanner, Side, close_frame, reserved_bits, text_frame};
 
 /// How long the ends have to take the last word: the frame under way, the close, and the connection's own end.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What a client is told whose key, client token or tenant opens nothing any more.
+pub const REVOKED: &str = "the key that opened it has ended";
 
 /// How a socket closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub enum Closed {
     Spent,
     /// An end took nothing for too long.
     Stalled,
+    /// What opened it was revoked.
+    Revoked,
     /// The relay is about to stop.
     Draining,
 }
@@ -58,6 +64,7 @@ impl Closed {
             Self::TooLong => SocketEnd::TooLong,
             Self::Spent => SocketEnd::Spent,
             Self::Stalled => SocketEnd::Stalled,
+            Self::Revoked => SocketEnd::Revoked,
             Self::Draining => SocketEnd::Draining,
         }
     }
@@ -71,6 +78,7 @@ impl Closed {
             Self::Idle => (1001, "idle for too long"),
             Self::TooLong => (1001, "open for too long"),
             Self::Spent => (1001, "the money held for it is used up"),
+            Self::Revoked => (POLICY_VIOLATION, REVOKED),
             Self::Draining => (1001, "the relay restarts"),
             Self::Agreed(_) | Self::ClientGone | Self::Stalled => (1001, "going away"),
         }
@@ -129,6 +137,7 @@ pub struct Socket {
     up: Lane,
     down: Lane,
     meter: Meter,
+    leave: Leave,
     limits: RealtimeSettings,
     clock: Arc<dyn Clock>,
     counts: Arc<Worker>,
@@ -146,6 +155,7 @@ impl Socket {
         fal: FalSocket,
         head: &response::Parts,
         meter: Meter,
+        leave: Leave,
         limits: RealtimeSettings,
         clock: Arc<dyn Clock>,
         counts: Arc<Worker>,
@@ -162,6 +172,7 @@ impl Socket {
             held_for,
             moved_at: meter.began(),
             meter,
+            leave,
             limits,
             clock,
             counts,
@@ -172,14 +183,21 @@ impl Socket {
         }
     }
 
-    /// Carries what both ends say until one of them, a limit or `stop` ends it; then settles.
+    /// Carries what both ends say until one of them, a limit, its key's end or `stop` ends it; then settles.
     pub async fn carry<C>(mut self, client: &mut C, stop: &CancellationToken) -> (Carried, Parting)
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
         let open: OpenSocket = self.counts.socket();
-        let mut stopped = std::pin::pin!(stop.cancelled());
-        std::future::poll_fn(|cx| self.poll(cx, client, stopped.as_mut())).await;
+        let end = self.leave.end().clone();
+        let mut called_off = std::pin::pin!(async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Closed::Draining,
+                () = end.cancelled() => Closed::Revoked,
+            }
+        });
+        std::future::poll_fn(|cx| self.poll(cx, client, called_off.as_mut())).await;
         let carried = Carried {
             closed: self.closed.unwrap_or(Closed::ClientGone),
             up: self.up.scanner.counts(),
@@ -194,14 +212,16 @@ impl Socket {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut C,
-        mut stopped: Pin<&mut WaitForCancellationFuture<'_>>,
+        mut called_off: Pin<&mut impl Future<Output = Closed>>,
     ) -> Poll<()>
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
         loop {
-            if self.closed.is_none() && stopped.as_mut().poll(cx).is_ready() {
-                self.close(Closed::Draining);
+            if self.closed.is_none()
+                && let Poll::Ready(why) = called_off.as_mut().poll(cx)
+            {
+                self.close(why);
             }
             let open = self.closed.is_none();
             self.poll_lanes(cx, client);

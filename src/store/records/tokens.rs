@@ -35,10 +35,28 @@ pub struct TokenRecord {
     pub key: KeyRecord,
     /// Its own rules.
     pub rules: Rules,
+    /// When it was made.
+    pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// The client tokens of a key that were revoked. What a token has opened outlives the token's own time, and its row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevokedTokens {
+    /// All that were made until this moment.
+    pub made_until: Option<Timestamp>,
+    /// Others, as long as their rows are there.
+    pub ids: Vec<TokenId>,
+}
+
+impl RevokedTokens {
+    /// Whether this token of the key is among them.
+    pub fn contain(&self, id: TokenId, created_at: Timestamp) -> bool {
+        self.made_until.is_some_and(|until| created_at <= until) || self.ids.contains(&id)
+    }
 }
 
 impl TokenRecord {

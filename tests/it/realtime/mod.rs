@@ -2,6 +2,7 @@
 
 mod frames;
 mod money;
+mod revoked;
 mod runs;
 mod tokens;
 mod waits;

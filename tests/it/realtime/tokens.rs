@@ -10,13 +10,13 @@ use crate::support::{
 
 const DOLLAR: (&str, &str) = ("FAL_RELAY_PRICING__OVERRIDES", "a/b = 1 requests");
 
-async fn token(relay: &Relay, key: &str, wish: &Value) -> String {
+pub(super) async fn token(relay: &Relay, key: &str, wish: &Value) -> String {
     let answer = relay.client().send(post("/v1/tokens", key, &wish.to_string())).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
-async fn knock(relay: &Relay, target: &str) -> (TcpStream, u16) {
+pub(super) async fn knock(relay: &Relay, target: &str) -> (TcpStream, u16) {
     let mut client = relay.client().connect().await;
     client.write_all(&handshake(target, &[])).await.unwrap();
     let status = read_answer(&mut client).await.status;

@@ -1,8 +1,8 @@
 //! Client tokens: made, found with their keys, swept, ended.
 
-use fal_relay::ids::KeyId;
+use fal_relay::ids::{KeyId, TokenId};
 use fal_relay::key::KeyDigest;
-use fal_relay::store::NewToken;
+use fal_relay::store::{NewToken, RevokedTokens};
 
 use super::*;
 
@@ -37,7 +37,13 @@ pub(super) async fn tokens_are_short_lived_children_of_keys(store: &dyn Store) {
     assert!(store.keys_revision().await.unwrap() > before);
     let ended = store.token_by_digest(KeyDigest([1; 32])).await.unwrap().unwrap();
     assert_eq!((ended.revoked_at, ended.is_active(at(121))), (Some(at(120)), false));
-    assert_eq!(silent(store, store.revoke_tokens(key.id, author(121))).await.unwrap(), 0, "they end once");
+    let revoked = store.revoked_tokens(key.id).await.unwrap();
+    assert_eq!((revoked.made_until, &revoked.ids[..]), (Some(at(120)), &[id][..]));
+    assert!(revoked.contain(TokenId(id.0 + 1), at(120)) && !revoked.contain(TokenId(id.0 + 1), at(121)));
+    assert_eq!(store.revoke_tokens(key.id, author(121)).await.unwrap(), 0, "they end once");
+    let revoked = store.revoked_tokens(key.id).await.unwrap();
+    assert_eq!(revoked.made_until, Some(at(121)), "and what they have opened with them, again");
+    assert_eq!(store.revoked_tokens(KeyId(key.id.0 + 1)).await.unwrap(), RevokedTokens::default());
 
     // A key takes its tokens along.
     store.create_token(token(&key, 2, 130, 60)).await.unwrap().unwrap();

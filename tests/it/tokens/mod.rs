@@ -2,6 +2,8 @@
 
 mod spend;
 
+use std::time::Duration;
+
 use fal_relay::store::{Directory, KeyChange};
 use serde_json::{Value, json};
 
@@ -221,6 +223,18 @@ async fn invariant_7_tokens_whose_time_is_over_are_swept() {
     let rows =
         || relay.store().query_one("SELECT count(*) FROM client_tokens", (), |row| row.get::<_, i64>(0));
     for left in [51, 2] {
+        assert_eq!(mint(relay.client(), &made.key, &json!({})).await.status, 200);
+        assert_eq!(rows().unwrap(), left);
+    }
+    // One that was revoked just now stays for whoever must still learn of it; so does one that holds money.
+    let revoke = "UPDATE client_tokens SET expires_at = ?1, revoked_at = ?1 WHERE id = (SELECT max(id) FROM client_tokens)";
+    relay.store().execute(revoke, [now().as_micros()]).unwrap();
+    let hold = "UPDATE client_tokens SET expires_at = 1, held_nano = 1 WHERE id = (SELECT min(id) FROM client_tokens)";
+    relay.store().execute(hold, ()).unwrap();
+    for (later, left) in [(Duration::ZERO, 3), (Duration::from_secs(61), 3)] {
+        let revoked_at = now().minus(later).as_micros();
+        let age = "UPDATE client_tokens SET expires_at = ?1, revoked_at = ?1 WHERE revoked_at IS NOT NULL";
+        relay.store().execute(age, [revoked_at]).unwrap();
         assert_eq!(mint(relay.client(), &made.key, &json!({})).await.status, 200);
         assert_eq!(rows().unwrap(), left);
     }

@@ -51,6 +51,7 @@ CREATE TABLE keys (
     expires_at INTEGER,
     revoked_at INTEGER,
     deleted_at INTEGER,
+    tokens_revoked_at INTEGER,   -- when all client tokens that it had made were ended last
     UNIQUE (tenant_id, id)
 ) STRICT;
 
@@ -75,7 +76,8 @@ CREATE TABLE client_tokens (
 ) STRICT;
 
 CREATE INDEX client_tokens_by_key ON client_tokens (key_id, expires_at) WHERE revoked_at IS NULL;
-CREATE INDEX client_tokens_by_end ON client_tokens (expires_at);
+CREATE INDEX client_tokens_by_end ON client_tokens (expires_at) WHERE held_nano = 0;
+CREATE INDEX client_tokens_revoked ON client_tokens (key_id) WHERE revoked_at IS NOT NULL;
 
 -- Operators' tokens: for the admin listener only.
 CREATE TABLE operators (

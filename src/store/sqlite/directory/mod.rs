@@ -18,7 +18,7 @@ use crate::period::Period;
 use crate::store::{
     AuditRecord, Author, Budget, BudgetRecord, Deletion, Directory, GroupChange, GroupRecord, ImportedKey,
     KeyChange, KeyRecord, Meter, NewGroup, NewKey, NewOperator, NewTenant, NewToken, OperatorRecord, Payer,
-    TenantChange, TenantRecord, TokenRecord, Verb,
+    RevokedTokens, TenantChange, TenantRecord, TokenRecord, Verb,
 };
 
 use super::{SqliteStore, audit};
@@ -188,6 +188,10 @@ impl Directory for SqliteStore {
 
     fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64> {
         self.write(move |session| tokens::revoke(session, key, &author))
+    }
+
+    fn revoked_tokens(&self, key: KeyId) -> Verb<'_, RevokedTokens> {
+        self.read(move |session| tokens::revoked(session, key))
     }
 
     fn lists_origins(&self) -> Verb<'_, bool> {

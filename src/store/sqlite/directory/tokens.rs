@@ -1,6 +1,8 @@
 //! Client tokens. Their holders make them at the pace of their own users, so nothing of it goes to the audit log but their
 //! end by an operator.
 
+use std::time::Duration;
+
 use rusqlite::Row;
 
 use crate::clock::Timestamp;
@@ -10,18 +12,21 @@ use crate::rules::Rules;
 use crate::store::sqlite::columns::Json;
 use crate::store::sqlite::session::Session;
 use crate::store::sqlite::{audit, rows};
-use crate::store::{Author, NewToken, StoreError, TokenRecord};
+use crate::store::{Author, NewToken, RevokedTokens, StoreError, TokenRecord};
 
 use super::keys;
 
 /// Tokens whose time is over that each new one sweeps: more go than come, so the table never holds many of them.
 const SWEPT_ROWS: u32 = 100;
+/// How long a token's row stays after it was revoked, so that every process learns of it.
+const REVOKED_KEPT: Duration = Duration::from_secs(60);
 
 /// What a token's own row says.
 struct Own {
     id: TokenId,
     key_id: KeyId,
     rules: Rules,
+    created_at: Timestamp,
     expires_at: Timestamp,
     revoked_at: Option<Timestamp>,
 }
@@ -42,10 +47,13 @@ pub(super) fn create(session: &Session<'_>, token: &NewToken) -> Result<Option<T
     Ok(Some(TokenId(id)))
 }
 
+/// Sweeps tokens whose time is over. Not those under whose ceiling something is still held: it must end there.
 fn sweep(session: &Session<'_>, now: Timestamp) -> Result<(), StoreError> {
     session.execute(
-        "DELETE FROM client_tokens WHERE id IN (SELECT id FROM client_tokens WHERE expires_at <= ?1 LIMIT ?2)",
-        (now, SWEPT_ROWS),
+        "DELETE FROM client_tokens WHERE id IN (
+             SELECT id FROM client_tokens
+             WHERE expires_at <= ?1 AND held_nano = 0 AND (revoked_at IS NULL OR revoked_at <= ?3) LIMIT ?2)",
+        (now, SWEPT_ROWS, now.minus(REVOKED_KEPT)),
     )?;
     Ok(())
 }
@@ -61,13 +69,15 @@ fn tell_origins(session: &Session<'_>) -> Result<(), StoreError> {
 }
 
 pub(super) fn by_digest(session: &Session<'_>, digest: KeyDigest) -> Result<Option<TokenRecord>, StoreError> {
-    let sql = "SELECT id, key_id, rules, expires_at, revoked_at FROM client_tokens WHERE digest = ?1";
+    let sql =
+        "SELECT id, key_id, rules, expires_at, revoked_at, created_at FROM client_tokens WHERE digest = ?1";
     let Some(own) = rows::one(session, sql, (digest.0,), own)? else { return Ok(None) };
     let key = keys::by_id(session, own.key_id)?;
     Ok(key.map(|key| TokenRecord {
         id: own.id,
         key,
         rules: own.rules,
+        created_at: own.created_at,
         expires_at: own.expires_at,
         revoked_at: own.revoked_at,
     }))
@@ -82,6 +92,7 @@ fn own(row: &Row<'_>) -> Result<Own, StoreError> {
             rules: row.get::<_, Json<_>>(2)?.0,
             expires_at: row.get(3)?,
             revoked_at: row.get(4)?,
+            created_at: row.get(5)?,
         })
     })
 }
@@ -101,11 +112,20 @@ pub(super) fn revoke(session: &Session<'_>, key: KeyId, author: &Author) -> Resu
         "UPDATE client_tokens SET revoked_at = ?2 WHERE key_id = ?1 AND expires_at > ?2 AND revoked_at IS NULL",
         (key, author.at),
     )? as u64;
-    if ended > 0 {
+    // What tokens have opened whose time is over ends, too.
+    let known = session.execute("UPDATE keys SET tokens_revoked_at = ?2 WHERE id = ?1", (key, author.at))?;
+    if known > 0 {
         let object = keys::object(key);
         audit::write(session, author, "key.revoke_tokens", &object, Some(&ended), Some(&0))?;
     }
     Ok(ended)
+}
+
+pub(super) fn revoked(session: &Session<'_>, key: KeyId) -> Result<RevokedTokens, StoreError> {
+    let sql = "SELECT tokens_revoked_at FROM keys WHERE id = ?1";
+    let made_until = session.first(sql, (key,), |row| row.get(0))?.flatten();
+    let sql = "SELECT id FROM client_tokens WHERE key_id = ?1 AND revoked_at IS NOT NULL";
+    Ok(RevokedTokens { made_until, ids: session.all(sql, (key,), |row| row.get(0))? })
 }
 
 /// Rules are JSON and leave out what is not said, so the name of the list tells whether there is one.
