@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::asked::{is_realtime, parse, refuse, route};
 use super::cors::{self, Page};
 use super::door;
 use super::errand::Errand;
@@ -21,16 +22,15 @@ use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use super::traffic::Traffic;
-use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
+use crate::fal::{self, Call, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
     Caller, Credentials, HolderPage, Inbound, LastKey, Listen, Notes, Question, Refusal, Relay, Reply,
-    ReplyBody, callback_token, check_handshake, open_to_stranger,
+    ReplyBody, callback_token, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
 use crate::upstream;
-use crate::websocket;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -416,52 +416,5 @@ impl Front {
     /// A record for a call that is no request of its own.
     pub(super) fn record(&self) -> Box<Record> {
         Record::new(Method::POST, self.desk.clone(), self.counts().clone())
-    }
-}
-
-fn is_realtime(call: &Result<Call, RouteError>) -> bool {
-    matches!(call, Ok(Call::Realtime { .. }))
-}
-
-/// What a request asks for. A handshake for a place that is a socket must be a sound one; at any other place it is passed
-/// over.
-fn parse(role: Role, path: &str, parts: &request::Parts) -> Result<Result<Call, RouteError>, Refusal> {
-    match websocket::asks(&parts.method, &parts.headers).then(|| fal::parse_socket(role, path)).flatten() {
-        Some(call) => check_handshake(parts).map(|()| call),
-        None => Ok(fal::parse(role, &parts.method, path)),
-    }
-}
-
-fn refuse(error: RouteError) -> Refusal {
-    match error {
-        RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
-        RouteError::Part => Refusal::Parameter {
-            name: "part".to_owned(),
-            reason: "is a whole number from 1 to 10000".to_owned(),
-        },
-        RouteError::Method { allow } => Refusal::Method { allow },
-        RouteError::NotASocket => {
-            Refusal::UpgradeRequired("This path is a WebSocket; send its handshake over HTTP/1.1.")
-        }
-        RouteError::Unknown => Refusal::UnknownRoute,
-    }
-}
-
-/// What the log line and the counts call a call.
-fn route(call: &Call) -> Route {
-    match call {
-        Call::Submit { .. } => Route::Submit,
-        Call::Follow { what: FollowUp::Status, .. } => Route::Status,
-        Call::Follow { what: FollowUp::StatusStream, .. } => Route::StatusStream,
-        Call::Follow { what: FollowUp::Result { .. }, .. } => Route::Result,
-        Call::Follow { what: FollowUp::Cancel, .. } => Route::Cancel,
-        Call::Run { .. } => Route::Run,
-        Call::Stream { .. } => Route::Stream,
-        Call::Storage(_) => Route::Storage,
-        Call::Realtime { .. } => Route::Realtime,
-        Call::Runs { .. } => Route::Runs,
-        Call::Upload(Upload::File { .. }) => Route::File,
-        Call::Upload(_) => Route::Upload,
-        Call::Token(_) => Route::Token,
     }
 }

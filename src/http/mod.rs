@@ -6,6 +6,7 @@
 //! [`crate::fal::parse`] is the relay listener's router. The admin listener is an axum router like any other.
 
 mod admin;
+mod asked;
 mod connection;
 mod cors;
 mod door;
