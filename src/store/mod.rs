@@ -181,6 +181,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`StoreError::Taken`] when another row of the same account has that id.
     fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()>;
     /// The call ended and what fal said of it is known: the charge takes the hold's place in the meters. held | sent |
+    /// A call that is under way may cost more than is held for it: holds more, in the meters of its row. held -> held. Tells
+    /// budgets as `hold` does, and is refused as that is, and with [`StoreError::State`] when the row is no longer held.
+    fn top_up(&self, id: CallId, more: TopUp) -> Verb<'_, Vec<Spent>>;
     /// unknown -> settled; `false` when the row was already closed, which changes nothing. Like the two verbs below it
     /// is refused with [`StoreError::State`] only when there is no such row.
     fn settle(&self, id: CallId, settlement: Settlement) -> Verb<'_, bool>;
