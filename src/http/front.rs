@@ -12,7 +12,7 @@ use super::cors::{self, Page};
 use super::door;
 use super::errand::Errand;
 use super::gate::Violation;
-use super::holder;
+use super::holder::{self, Tokens};
 use super::origin::client_address;
 use super::proxy::{Named, Proxy};
 use super::record::{Desk, Record, Recorded};
@@ -221,8 +221,8 @@ impl Front {
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
             return self.holder(page, &parts, &site, peer, notes).await;
         }
-        if holder::is_tokens(site.role, parts.uri.path()) {
-            return self.make_token(parts, body, site.base, peer, notes).await;
+        if let Some(tokens) = holder::Tokens::at(site.role, parts.uri.path()) {
+            return self.tokens(tokens, parts, body, site.base, peer, notes).await;
         }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
@@ -353,9 +353,10 @@ impl Front {
         self.relay.holder(&caller, page, question).await
     }
 
-    /// A key makes a client token, in the relay's own form.
-    async fn make_token(
+    /// What a key does with its client tokens.
+    async fn tokens(
         &self,
+        tokens: Tokens,
         parts: request::Parts,
         body: Incoming,
         base: String,
@@ -363,15 +364,24 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = Route::Token;
-        let method = parts.method.clone();
+        let (method, query) = (parts.method.clone(), parts.uri.query().map(str::to_owned));
         let inbound = self.inbound(parts, body, base, None, None);
         let caller = self.caller(&inbound.headers, None, peer, notes).await?;
-        match method {
-            Method::POST => {}
-            _ => return Err(Refusal::Method { allow: "POST" }),
+        match (tokens, method) {
+            (Tokens::All, Method::POST) => {
+                self.relay.pace(&caller).await?;
+                self.relay.make_token(&caller, inbound).await
+            }
+            (Tokens::All, Method::GET | Method::HEAD) => {
+                self.relay.pace(&caller).await?;
+                self.relay.tokens(&caller, query.as_deref().unwrap_or_default()).await
+            }
+            (Tokens::One(id), Method::DELETE) => {
+                self.relay.pace(&caller).await?;
+                self.relay.revoke_token(&caller, id).await
+            }
+            _ => Err(Refusal::Method { allow: tokens.allow() }),
         }
-        self.relay.pace(&caller).await?;
-        self.relay.make_token(&caller, inbound).await
     }
 
     /// The routes that need no key.

@@ -78,6 +78,9 @@ pub enum Refusal {
         /// How many that is.
         max: u32,
     },
+    /// The key has no client token of this number, or not any more.
+    #[error("This key has no client token of that number, or not any more.")]
+    UnknownToken,
     /// The key may not call this endpoint.
     #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
     EndpointNotAllowed(Arc<str>),
@@ -185,6 +188,7 @@ impl Refusal {
             | Self::OriginNotAllowed
             | Self::KeyNeeded
             | Self::TooManyTokens { .. }
+            | Self::UnknownToken
             | Self::EndpointNotAllowed(_)
             | Self::Limited(_)
             | Self::OverBudget(_)
