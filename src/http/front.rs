@@ -173,14 +173,19 @@ impl Front {
         Response::from_parts(parts, recorded)
     }
 
+    /// Whether pages may call at all, of whatever origin.
+    pub(super) fn pages_may_call(&self) -> bool {
+        !self.settings.allow_origins.is_empty() || self.relay.lists_origins()
+    }
+
     /// Lets the page that asks read the answer, if it may. While the caller is not known, it is an error of the relay's
     /// own, which is no secret: a page may read why it got nowhere.
     fn tell_page(&self, headers: &mut HeaderMap, page: Option<Page>, is_listed: Option<bool>) {
-        let allowed = &self.settings.allow_origins;
-        let listed_anywhere = self.relay.lists_origins();
-        if allowed.is_empty() && !listed_anywhere {
+        if !self.pages_may_call() {
             return;
         }
+        let allowed = &self.settings.allow_origins;
+        let listed_anywhere = self.relay.lists_origins();
         cors::vary(headers);
         if let Some(page) = page
             && (page.is_allowed(allowed) || is_listed.unwrap_or(listed_anywhere))
