@@ -21,9 +21,6 @@ const QUEUE: &str = "https://queue.fal.run";
 const DONE: &str = "/bench/done";
 /// Webhooks come here.
 const HOOK: &str = "/hook";
-/// And here to a receiver that takes as long as one on the internet.
-const SLOW_HOOK: &str = "/hook-far";
-const RECEIVER_TAKES: Duration = Duration::from_millis(20);
 const RESULT_BYTES: usize = 512;
 const RESULT_BYTES_MAX: usize = 1 << 30;
 /// How much of a long result is written at once.
@@ -69,7 +66,6 @@ struct Connection {
 
 enum Answer {
     Whole(Vec<u8>),
-    Later(Vec<u8>),
     Long { head: Vec<u8>, bytes: usize },
     Events(Vec<u8>),
     Socket(Vec<u8>),
@@ -86,10 +82,6 @@ impl Connection {
             self.state.requests.set(self.state.requests.get() + 1);
             match answer {
                 Answer::Whole(bytes) => self.socket.write_all(&bytes).await?,
-                Answer::Later(bytes) => {
-                    tokio::time::sleep(RECEIVER_TAKES).await;
-                    self.socket.write_all(&bytes).await?;
-                }
                 Answer::Long { head, bytes } => self.write_long(&head, bytes).await?,
                 Answer::Events(first) => return self.stream(&first).await,
                 Answer::Socket(head) => return self.echo(&head).await,
@@ -211,10 +203,9 @@ impl State {
         let (endpoint, rest) = path.split_once("/requests/").unwrap_or((path, ""));
         let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
         match (method, verb) {
-            ("POST", _) if path == HOOK || path == SLOW_HOOK => {
+            ("POST", _) if path == HOOK => {
                 self.hooks.set(self.hooks.get() + 1);
-                let answer = json("200 OK", "");
-                if path == HOOK { Answer::Whole(answer) } else { Answer::Later(answer) }
+                Answer::Whole(json("200 OK", ""))
             }
             ("POST", _) if path.starts_with("/storage/upload/") => {
                 Answer::Whole(json("200 OK", &self.begun()))
