@@ -129,6 +129,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let traffic = Arc::new(Traffic::default());
+    if host.front.pages_may_call() {
+        traffic.let_pages_read();
+    }
     // Boxed: each step that hands it on would carry the room for it once more.
     let gate = Box::new(Gate::new(socket, traffic.clone(), host.settings.clone(), host.clock.clone()));
     speak(gate, address, secure, &traffic, host).await;

@@ -13,7 +13,7 @@ use super::cors::{self, Page};
 use super::door;
 use super::errand::Errand;
 use super::gate::Violation;
-use super::holder;
+use super::holder::{self, Tokens};
 use super::origin::client_address;
 use super::proxy::{Named, Proxy};
 use super::readiness::Readiness;
@@ -117,14 +117,19 @@ impl Front {
         Response::from_parts(parts, recorded)
     }
 
+    /// Whether pages may call at all, of whatever origin.
+    pub(super) fn pages_may_call(&self) -> bool {
+        !self.settings.allow_origins.is_empty() || self.relay.lists_origins()
+    }
+
     /// Lets the page that asks read the answer, if it may. While the caller is not known, it is an error of the relay's
     /// own, which is no secret: a page may read why it got nowhere.
     fn tell_page(&self, headers: &mut HeaderMap, page: Option<Page>, is_listed: Option<bool>) {
-        let allowed = &self.settings.allow_origins;
-        let listed_anywhere = self.relay.lists_origins();
-        if allowed.is_empty() && !listed_anywhere {
+        if !self.pages_may_call() {
             return;
         }
+        let allowed = &self.settings.allow_origins;
+        let listed_anywhere = self.relay.lists_origins();
         cors::vary(headers);
         if let Some(page) = page
             && (page.is_allowed(allowed) || is_listed.unwrap_or(listed_anywhere))
@@ -171,8 +176,8 @@ impl Front {
         if holder::is_events(site.role, parts.uri.path()) {
             return Box::pin(self.webhook_events(parts, peer, notes)).await;
         }
-        if holder::is_tokens(site.role, parts.uri.path()) {
-            return Box::pin(self.make_token(parts, body, site.base, peer, notes)).await;
+        if let Some(tokens) = holder::Tokens::at(site.role, parts.uri.path()) {
+            return Box::pin(self.tokens(tokens, parts, body, site.base, peer, notes)).await;
         }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
@@ -322,9 +327,10 @@ impl Front {
         self.relay.listen(&caller, wish).await
     }
 
-    /// A key makes a client token, in the relay's own form.
-    async fn make_token(
+    /// What a key does with its client tokens.
+    async fn tokens(
         &self,
+        tokens: Tokens,
         parts: request::Parts,
         body: Incoming,
         base: String,
@@ -332,15 +338,24 @@ impl Front {
         notes: &mut Notes,
     ) -> Result<Reply, Refusal> {
         notes.route = Route::Token;
-        let method = parts.method.clone();
+        let (method, query) = (parts.method.clone(), parts.uri.query().map(str::to_owned));
         let inbound = self.inbound(parts, body, base, None, None);
         let caller = self.caller(&inbound.headers, None, peer, notes).await?;
-        match method {
-            Method::POST => {}
-            _ => return Err(Refusal::Method { allow: "POST" }),
+        match (tokens, method) {
+            (Tokens::All, Method::POST) => {
+                self.relay.pace(&caller).await?;
+                self.relay.make_token(&caller, inbound).await
+            }
+            (Tokens::All, Method::GET | Method::HEAD) => {
+                self.relay.pace(&caller).await?;
+                self.relay.tokens(&caller, query.as_deref().unwrap_or_default()).await
+            }
+            (Tokens::One(id), Method::DELETE) => {
+                self.relay.pace(&caller).await?;
+                self.relay.revoke_token(&caller, id).await
+            }
+            _ => Err(Refusal::Method { allow: tokens.allow() }),
         }
-        self.relay.pace(&caller).await?;
-        self.relay.make_token(&caller, inbound).await
     }
 
     /// The routes that need no key.

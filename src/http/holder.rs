@@ -3,6 +3,7 @@
 use http::Method;
 
 use crate::fal::Role;
+use crate::ids::TokenId;
 use crate::metrics::Route;
 use crate::relay::{HolderPage, Refusal};
 
@@ -32,9 +33,34 @@ pub(super) fn page(role: Role, path: &str) -> Option<HolderPage> {
     }
 }
 
-/// Whether a path is where a key makes client tokens.
-pub(super) fn is_tokens(role: Role, path: &str) -> bool {
-    role == Role::Relay && matches!(path, "/v1/tokens" | "/v1/tokens/")
+/// What a path under `/v1/tokens` stands for: all client tokens of a key, or the one of this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tokens {
+    All,
+    One(TokenId),
+}
+
+impl Tokens {
+    /// What a path stands for, if it is one of these.
+    pub(super) fn at(role: Role, path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/v1/tokens").filter(|_| role == Role::Relay)?;
+        match rest {
+            "" | "/" => Some(Self::All),
+            _ => {
+                let digits = rest.strip_prefix('/')?;
+                let is_plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+                digits.parse().ok().filter(|_| is_plain).map(|id| Self::One(TokenId(id)))
+            }
+        }
+    }
+
+    /// The methods that it takes.
+    pub(super) fn allow(self) -> &'static str {
+        match self {
+            Self::All => "GET, HEAD, POST",
+            Self::One(_) => "DELETE",
+        }
+    }
 }
 
 /// Whether a path is where a key's holder hears of webhooks.
@@ -71,6 +97,24 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_have_plain_numbers() {
+        for (path, wanted) in [
+            ("/v1/tokens", Some(Tokens::All)),
+            ("/v1/tokens/", Some(Tokens::All)),
+            ("/v1/tokens/7", Some(Tokens::One(TokenId(7)))),
+            ("/v1/tokens/+7", None),
+            ("/v1/tokens/-7", None),
+            ("/v1/tokens/7/", None),
+            ("/v1/tokens/99999999999999999999", None),
+            ("/v1/tokensx", None),
+            ("/v1/tokens7", None),
+        ] {
+            assert_eq!(Tokens::at(Role::Relay, path), wanted, "{path}");
+            assert_eq!(Tokens::at(Role::Run, path), None);
+        }
+    }
 
     #[test]
     fn pages_are_the_relays_own() {

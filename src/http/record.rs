@@ -219,6 +219,9 @@ impl Record {
         if let Some(key_id) = notes.key_id {
             line.number(field!("key_id"), key_id.0.unsigned_abs());
         }
+        if let Some(token_id) = notes.token_id {
+            line.number(field!("token_id"), token_id.0.unsigned_abs());
+        }
         line.text_if_any(field!("endpoint"), notes.endpoint.as_deref());
         line.text_if_any(field!("request_id"), notes.request_id.as_ref().map(RequestId::as_str));
         line.text_if_any(field!("account"), notes.account.as_ref().map(AccountName::as_str));

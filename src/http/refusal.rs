@@ -45,6 +45,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         // Not 404: fal's media host answers so to a file that is not there.
         Refusal::UploadAddress => (StatusCode::FORBIDDEN, "upload_not_found"),
         Refusal::UnknownRequest => (StatusCode::NOT_FOUND, "request_not_found"),
+        Refusal::UnknownToken => (StatusCode::NOT_FOUND, "token_not_found"),
         Refusal::Unverified => (StatusCode::UNAUTHORIZED, "webhook_not_verified"),
         Refusal::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, "webhook_keys_unavailable"),
         Refusal::UnknownRoute => (StatusCode::NOT_FOUND, "route_not_found"),

@@ -21,6 +21,7 @@ pub(super) struct Traffic {
     parkable: AtomicBool,
     last: AtomicBool,
     switched: AtomicBool,
+    pages_may_read: AtomicBool,
     errand: Mutex<Option<Errand>>,
     refusal: OnceLock<Violation>,
 }
@@ -50,6 +51,16 @@ impl Traffic {
     /// Why the gate ended the connection, if it did.
     pub(super) fn refusal(&self) -> Option<Violation> {
         self.refusal.get().copied()
+    }
+
+    /// Says that pages may call here, so that they may read why they got nowhere.
+    pub(super) fn let_pages_read(&self) {
+        self.pages_may_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said.
+    pub(super) fn pages_may_read(&self) -> bool {
+        self.pages_may_read.load(Ordering::Relaxed)
     }
 
     /// Says that the answer under way is the last one, whatever the client still sends.

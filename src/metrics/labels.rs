@@ -197,6 +197,8 @@ labels! {
     LedgerVerb {
         /// A call is written down before it leaves.
         Hold = "hold",
+        /// More is held for one that is under way.
+        TopUp = "top_up",
         /// fal took it.
         Sent = "sent",
         /// It ended, and what it costs is known.

@@ -9,7 +9,7 @@ use super::caller::Caller;
 use super::ledger::Admitted;
 use super::refusal::Refusal;
 use crate::fal::Endpoint;
-use crate::ids::{AccountName, LeaseId};
+use crate::ids::{AccountName, CallId, LeaseId};
 use crate::limits::{Admission, Ask, Bound, Standing};
 use crate::money::{Usd, cost};
 use crate::pricing::{Price, Quote, QuoteError, SAMPLE_BYTES, Sample, metered};
@@ -34,6 +34,14 @@ pub(super) struct Admittance {
     pub(super) admitted: Admitted,
     /// The limit that has the least left, for the answer's headers.
     pub(super) standing: Option<Standing>,
+}
+
+/// What is to be held beyond what is held for a call.
+pub(super) struct More {
+    pub(super) call: CallId,
+    pub(super) amount: Usd,
+    /// All that is then held for it.
+    pub(super) total: Usd,
 }
 
 impl Relay {
@@ -102,7 +110,7 @@ impl Relay {
         if kind == CallKind::Realtime {
             quote.hold = self.hold_of_socket(caller, &quote);
         }
-        check_price(caller, &quote)?;
+        check_hold(caller, quote.hold)?;
         let now = self.shared.clock.now();
         let call = NewCall {
             tenant_id: caller.tenant_id(),
@@ -123,6 +131,14 @@ impl Relay {
         let (admitted, told) = self.ledger.hold(call).await?;
         told.iter().for_each(|spent| self.tell(caller, spent));
         Ok(admitted)
+    }
+
+    /// Holds more for a call that is under way and may cost more than is held for it, under the caps that it was let in under.
+    pub(super) async fn top_up(&self, caller: &Caller, more: More) -> Result<(), Refusal> {
+        check_hold(caller, more.total)?;
+        let told = self.ledger.top_up(more.call, more.amount).await?;
+        told.iter().for_each(|spent| self.tell(caller, spent));
+        Ok(())
     }
 
     /// What the call may cost; refused when that is more than one call may.
@@ -146,7 +162,7 @@ impl Relay {
         Ok((quote, version))
     }
 
-    /// What an open socket may use before it is admitted again.
+    /// What an open socket may use before more is held.
     fn hold_of_socket(&self, caller: &Caller, quote: &Quote) -> Usd {
         let settings = &self.shared.settings.realtime;
         let units = |price: &Price| metered(&price.unit, settings.hold, settings.hold_messages);
@@ -177,9 +193,9 @@ impl Relay {
 }
 
 /// Refuses what costs more than one call may.
-fn check_price(caller: &Caller, quote: &Quote) -> Result<(), Refusal> {
+fn check_hold(caller: &Caller, hold: Usd) -> Result<(), Refusal> {
     match caller.rules().max_request() {
-        Some(limit) if quote.hold > limit => Err(Refusal::TooDear { estimate: quote.hold, limit }),
+        Some(limit) if hold > limit => Err(Refusal::TooDear { estimate: hold, limit }),
         _ => Ok(()),
     }
 }

@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::ids::{CallId, DeliveryId, LeaseId};
 use crate::limits::Limits;
 use crate::metrics::{LedgerVerb, Worker};
-use crate::money::Units;
+use crate::money::{Units, Usd};
 use crate::store::{
     Cost, HeldCall, NewCall, NewDelivery, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, Store,
-    StoreError, Terms, Verb,
+    StoreError, Terms, TopUp, Verb,
 };
 
 /// How often, and how far apart, what became of a call is written again while the disk takes nothing: half a minute in
@@ -58,6 +58,8 @@ impl From<&OwnedCall> for Row {
 /// Proof that a billable call is written down and its money held (invariants 2 and 4).
 pub(super) struct Admitted {
     row: Row,
+    /// What was held for it at first.
+    hold: Usd,
     /// Whether anything may have left.
     begun: bool,
     ledger: Option<Ledger>,
@@ -82,10 +84,17 @@ impl Ledger {
     /// Writes the call down and holds its money; when this has answered, the row is on the disk. Tells the budgets that
     /// it brought past the point where somebody is told.
     pub(super) async fn hold(&self, call: NewCall) -> Result<(Admitted, Vec<Spent>), StoreError> {
-        let (lease, endpoint, terms) = (call.lease, call.endpoint.clone(), call.terms.clone());
+        let (lease, endpoint, terms, hold) =
+            (call.lease, call.endpoint.clone(), call.terms.clone(), call.hold);
         let HeldCall { id, told } = self.count(LedgerVerb::Hold, self.store.hold(call)).await?;
         let row = Row { id, lease, endpoint, terms };
-        Ok((Admitted { row, begun: false, ledger: Some(self.clone()) }, told))
+        Ok((Admitted { row, hold, begun: false, ledger: Some(self.clone()) }, told))
+    }
+
+    /// Holds more for a call that is under way; tells budgets as [`Ledger::hold`] does.
+    pub(super) async fn top_up(&self, id: CallId, amount: Usd) -> Result<Vec<Spent>, StoreError> {
+        let more = TopUp { amount, at: self.clock.now() };
+        self.count(LedgerVerb::TopUp, self.store.top_up(id, more)).await
     }
 
     /// Closes the row of a call whose final answer has been seen; tells what it costs.
@@ -194,6 +203,11 @@ impl Admitted {
     /// Its row.
     pub(super) fn row(&self) -> &Row {
         &self.row
+    }
+
+    /// What was held for it at first.
+    pub(super) fn hold(&self) -> Usd {
+        self.hold
     }
 
     /// Its first byte is about to leave.

@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 pub use callback::callback_token;
 pub use caller::Caller;
-pub use holder::{HolderPage, Question};
+pub use holder::{HolderPage, Question, TokenWish};
 pub use identity::{Credentials, LastKey};
 pub use notes::Notes;
 pub use prices::Pricing;
@@ -117,6 +117,7 @@ impl Relay {
         let caller = self.shared.identities.identify(credentials, last, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
+        notes.token_id = caller.token_id();
         notes.page_is_listed = identity::origin(credentials.headers).map(|page| caller.lists_origin(page));
         Ok(caller)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::{AccountName, KeyId, RequestId};
+use crate::ids::{AccountName, KeyId, RequestId, TokenId};
 use crate::metrics::Route;
 use crate::upstream::BodyProgress;
 
@@ -16,6 +16,8 @@ pub struct Notes {
     pub tenant: Option<Arc<str>>,
     /// With which key.
     pub key_id: Option<KeyId>,
+    /// With which of its client tokens, if with one.
+    pub token_id: Option<TokenId>,
     /// Whether the key, or the client token, lists the origin of the page that asks: once it is known, and of pages only.
     pub page_is_listed: Option<bool>,
     /// The endpoint as called; for a follow-up, the one that was submitted.
@@ -37,6 +39,7 @@ impl Default for Notes {
             route: Route::None,
             tenant: None,
             key_id: None,
+            token_id: None,
             page_is_listed: None,
             endpoint: None,
             request_id: None,

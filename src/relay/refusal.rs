@@ -86,6 +86,9 @@ pub enum Refusal {
         /// How many that is.
         max: usize,
     },
+    /// The key has no client token of this number, or not any more.
+    #[error("This key has no client token of that number, or not any more.")]
+    UnknownToken,
     /// The key may not call this endpoint.
     #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
     EndpointNotAllowed(Arc<str>),
@@ -194,6 +197,7 @@ impl Refusal {
             | Self::KeyNeeded
             | Self::TooManyTokens { .. }
             | Self::TooManyListeners { .. }
+            | Self::UnknownToken
             | Self::EndpointNotAllowed(_)
             | Self::Limited(_)
             | Self::OverBudget(_)

@@ -162,6 +162,10 @@ pub trait Directory: Send + Sync + 'static {
     fn live_tokens(&self, key: KeyId, at: Timestamp) -> Verb<'_, u64>;
     /// Ends all client tokens of a key for good; says how many worked until now.
     fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64>;
+    /// The client tokens of a key that work at `at`, with a higher number than `after`, in the order in which they were made.
+    fn tokens(&self, key: KeyId, at: Timestamp, after: TokenId, limit: u32) -> Verb<'_, Vec<TokenUse>>;
+    /// Ends one client token of a key for good; `false` when the key has none of that number, or not any more.
+    fn revoke_token(&self, key: KeyId, id: TokenId, at: Timestamp) -> Verb<'_, bool>;
     /// Which client tokens of a key were revoked.
     fn revoked_tokens(&self, key: KeyId) -> Verb<'_, RevokedTokens>;
     /// Whether any key, its tenant or group, or any client token so far, lists browser origins.
@@ -177,6 +181,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Writes a billable call down and holds its money, before its first byte leaves. State: held. Refused with
     /// [`StoreError::OverBudget`], and nothing written, when a meter has not enough left.
     fn hold(&self, call: NewCall) -> Verb<'_, HeldCall>;
+    /// A call that is under way may cost more than is held for it: holds more, in the meters of its row. held -> held. Tells
+    /// budgets as `hold` does, and is refused as that is, and with [`StoreError::State`] when the row is no longer held.
+    fn top_up(&self, id: CallId, more: TopUp) -> Verb<'_, Vec<Spent>>;
     /// fal took a queued call and gave it an id. held | unknown -> sent; saying it again changes nothing. Refused with
     /// [`StoreError::Taken`] when another row of the same account has that id.
     fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()>;

@@ -83,6 +83,7 @@ pub struct Scanner {
     side: Side,
     reserved: u8,
     max_message_bytes: u64,
+    messages_max: u64,
     counts: Counts,
     /// What is left of the frame under way.
     left: u64,
@@ -128,6 +129,7 @@ impl Scanner {
             side,
             reserved,
             max_message_bytes,
+            messages_max: u64::MAX,
             counts: Counts::default(),
             left: 0,
             frame: None,
@@ -138,6 +140,16 @@ impl Scanner {
         }
     }
 
+    /// Lets so many messages pass in all, and nothing behind the last one.
+    pub fn allow(&mut self, messages_max: u64) {
+        self.messages_max = messages_max;
+    }
+
+    /// Whether the last message that may pass has passed.
+    pub fn is_spent(&self) -> bool {
+        self.frame.is_none() && self.counts.messages >= self.messages_max
+    }
+
     /// Reads on. `bytes` begin where the last scan stopped to let bytes pass.
     pub fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut passed = 0;
@@ -146,8 +158,8 @@ impl Scanner {
             if self.frame.is_some() || passed == bytes.len() {
                 return self.passed(passed, None);
             }
-            if self.closed {
-                // Nothing follows a close; what is sent behind it goes nowhere.
+            if self.closed || self.is_spent() {
+                // Nothing follows a close; what is sent behind it goes nowhere. What is sent behind the last message waits.
                 return self.passed(passed, None);
             }
             let Some(header) = Header::read(&bytes[passed..]) else { return self.passed(passed, None) };

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::Relay;
+use crate::support::{Relay, until};
 
 fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
@@ -108,14 +108,21 @@ fn javascript_by_its_proxy_address() {
 }
 
 /// A page of an origin of its own, with a client token in its proxy address and no other credential.
-#[test]
-fn javascript_in_chromium() {
+#[tokio::test]
+async fn javascript_in_chromium() {
     let relay = Relay::sandbox(&[]);
     let mut story = Command::new("node");
     story.arg("browser.mjs");
     let home = relay.folder.path().to_str().unwrap();
     tell(story, &[("RELAY_URL", &relay.base()), ("FAL_KEY", &relay.key), ("HOME", home)]);
+    // The page has gone with its socket; the relay may be about to write that down.
+    until(|| relay.ledger().iter().all(|row| row["state"] != "held")).await;
     assert_settled(&relay);
+    let sockets =
+        relay.calls().into_iter().filter(|line| line["route"] == "realtime" && line["status"] == 101);
+    let messages: Vec<_> =
+        sockets.map(|line| (line["messages_up"].as_u64(), line["messages_down"].as_u64())).collect();
+    assert_eq!(messages, [(Some(3), Some(3))], "fal's own messages are no outputs");
 }
 
 /// How many pieces of uploads ran through the relay: counted after its end, when every line is written.

@@ -107,6 +107,27 @@ async fn pages_that_the_operator_lists_may_call_with_any_key() {
     }
 }
 
+/// What is refused before any route is looked at says nothing of any key, so a page may read why it got nowhere.
+#[tokio::test]
+async fn refusals_of_the_door_can_be_read_where_pages_may_call() {
+    let fal = fal().await;
+    for (setting, of_gate, of_door) in [("", None, None), (APP, Some("*"), Some(APP))] {
+        let relay = Relay::with(&fal.base(), &[("FAL_RELAY_CORS__ALLOW_ORIGINS", setting)]);
+        let authorization = format!("Key {}", relay.key);
+        let long = "x".repeat(40_000);
+        let at_gate = [("origin", APP), ("authorization", &authorization), ("x-long", &long)];
+        let answer = relay.client().send(request("POST", "/run/a/b", &at_gate, b"{}")).await;
+        assert_eq!((answer.status, read_by(&answer)), (431, of_gate), "{setting}");
+        let two = [("origin", APP), ("authorization", authorization.as_str()), ("host", "a"), ("host", "b")];
+        let answer = relay.client().send(request("POST", "/run/a/b", &two, b"{}")).await;
+        assert_eq!((answer.status, read_by(&answer)), (400, of_gate), "{setting}");
+        let tokens = "x".repeat(70_000);
+        let answer =
+            relay.client().send(request("POST", "/v1/tokens", &at_gate[..2], tokens.as_bytes())).await;
+        assert_eq!((answer.status, read_by(&answer)), (413, of_door), "{setting}");
+    }
+}
+
 #[tokio::test]
 async fn a_preflight_is_answered_at_the_door() {
     let fal = fal().await;

@@ -66,6 +66,7 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("relay::CANCELLED", "a status"),
     ("relay::DAY_SECONDS", "a day"),
     ("relay::USAGE_DAYS", "what a question means that names no days"),
+    ("relay::LEFT_WHEN_ASKED", "a part of a hold, which is the limit"),
     ("relay::POLICY_VIOLATION", "a code"),
     ("relay::FIXED_BYTES", "a pass's form"),
     ("relay::UPLOAD_ID_BYTES", "a pass's form"),

@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
                 Closing::NotYet => match self.ending {
                     Some(Ending::Refused(violation)) if !self.is_http2() => {
                         self.traffic.refuse(violation);
-                        Closing::Saying { answer: violation.answer(), said: 0 }
+                        Closing::Saying { answer: violation.answer(self.traffic.pages_may_read()), said: 0 }
                     }
                     _ => Closing::Shutting,
                 },

@@ -50,14 +50,19 @@ impl Violation {
         json!({"detail": self.to_string(), "error_type": self.class().1})
     }
 
-    /// The whole answer as HTTP/1.1 has it, the last on its connection.
-    pub(super) fn answer(self) -> Vec<u8> {
+    /// The whole answer as HTTP/1.1 has it, the last on its connection. Where pages may call at all, any may read it: it says
+    /// nothing of any key, and whose page it is stands in a head that was not read.
+    pub(super) fn answer(self, pages_may_read: bool) -> Vec<u8> {
         let (status, kind) = self.class();
         let body = self.json().to_string();
         let reason = status.canonical_reason().unwrap_or_default();
+        let for_pages = match pages_may_read {
+            true => "access-control-allow-origin: *\r\naccess-control-expose-headers: x-relay-error\r\n",
+            false => "",
+        };
         format!(
             "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
-             x-content-type-options: nosniff\r\nx-relay-error: {kind}\r\n\r\n{body}",
+             x-content-type-options: nosniff\r\nx-relay-error: {kind}\r\n{for_pages}\r\n{body}",
             status.as_u16(),
             body.len()
         )

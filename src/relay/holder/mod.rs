@@ -10,6 +10,8 @@ pub(super) mod query;
 mod tokens;
 mod usage;
 
+pub use tokens::Wish as TokenWish;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;

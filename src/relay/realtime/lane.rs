@@ -43,14 +43,14 @@ enum Mode {
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) scanner: Scanner,
-    /// After so many messages nothing more is read.
-    messages_max: u64,
     mode: Mode,
     /// Looked over, and not taken yet.
     waiting: Vec<u8>,
     taken: usize,
-    /// The beginning of a header.
+    /// What came and may not go on yet: the beginning of a header, or messages beyond those that may pass.
     tail: Vec<u8>,
+    /// Set when more of it may pass.
+    allowed_more: bool,
     /// Set while something waits: since when.
     pub(super) stalled_since: Option<Duration>,
     unflushed: bool,
@@ -59,10 +59,10 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(scanner: Scanner, messages_max: u64) -> Self {
+    pub(super) fn new(scanner: Scanner) -> Self {
         Self {
             scanner,
-            messages_max,
+            allowed_more: false,
             mode: Mode::Carrying,
             waiting: Vec::new(),
             taken: 0,
@@ -71,6 +71,12 @@ impl Lane {
             unflushed: false,
             moved: false,
         }
+    }
+
+    /// Lets so many messages pass, in all; nothing is read behind the last one.
+    pub(super) fn allow(&mut self, messages_max: u64) {
+        self.scanner.allow(messages_max);
+        self.allowed_more = true;
     }
 
     /// Carries nothing more but the frame under way, and then says `last`.
@@ -98,8 +104,13 @@ impl Lane {
                     continue;
                 }
                 Mode::Over => return Poll::Ready(Stop::Said),
-                Mode::Carrying if self.scanner.counts().messages >= self.messages_max => {
-                    return Poll::Ready(Stop::Spent);
+                Mode::Carrying if self.scanner.is_spent() => return Poll::Ready(Stop::Spent),
+                Mode::Carrying if std::mem::take(&mut self.allowed_more) => {
+                    let tail = std::mem::take(&mut self.tail);
+                    match self.pass(cx, &tail, sink) {
+                        Ok(()) => continue,
+                        Err(stop) => return Poll::Ready(stop),
+                    }
                 }
                 _ => {}
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::response;
 
+use super::hold::Reach;
 use crate::clock::Clock;
 use crate::pricing::{Meters, metered, meters};
 use crate::relay::ledger::Admitted;
@@ -33,14 +34,13 @@ impl Meter {
         }
     }
 
-    /// How long the socket may stand, and how many messages may come back, for the money that is held. Where fal has
-    /// named its units already, nothing more is told by either.
-    pub(super) fn held_for(&self, limits: &RealtimeSettings) -> (Option<Duration>, u64) {
+    /// What one hold reaches for. Where fal has named its units already, nothing more is told by time or messages.
+    pub(super) fn reach(&self, limits: &RealtimeSettings) -> Reach {
         let unit = self.admitted.as_ref().and_then(|admitted| admitted.row().terms.unit.clone());
         match unit.filter(|_| self.billable_units.is_none()).and_then(|unit| meters(&unit)) {
-            Some(Meters::Time) => (Some(limits.hold), u64::MAX),
-            Some(Meters::Messages) => (None, limits.hold_messages),
-            None => (None, u64::MAX),
+            Some(Meters::Time) => Reach::Time(limits.hold),
+            Some(Meters::Messages) => Reach::Messages(limits.hold_messages),
+            None => Reach::Untold,
         }
     }
 

@@ -1,6 +1,7 @@
 //! A realtime socket: admitted when it opens, as a call that may be billed; carried as bytes, without a look at what they
 //! say; settled when it closes, however it closes.
 
+mod hold;
 mod lane;
 mod meter;
 mod socket;
@@ -10,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response};
 
 pub use socket::{Carried, Closed, REVOKED, Socket};
 
+use hold::{Hold, Purse};
 use meter::Meter;
 
 use super::admission::{Admittance, Wanted};
@@ -163,11 +165,19 @@ impl Relay {
         mut head: response::Parts,
         socket: FalSocket,
     ) -> Reply {
+        let purse = Purse {
+            relay: self.clone(),
+            caller: caller.clone(),
+            call: admitted.row().id,
+            amount: admitted.hold(),
+            total: admitted.hold(),
+        };
         let meter = Meter::new(admitted, &head, &self.shared.clock);
+        let hold = Hold::new(meter.reach(&self.shared.settings.realtime), purse);
         let socket = Socket::new(
             socket,
             &head,
-            meter,
+            (meter, hold),
             self.shared.sockets.open(caller),
             self.shared.settings.realtime.clone(),
             self.shared.clock.clone(),

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::POLICY_VIOLATION;
+use super::hold::{Asked, Hold};
 use super::lane::{Lane, Stop};
 use super::meter::Meter;
 use crate::clock::{Clock, Sleep};
@@ -137,14 +138,13 @@ pub struct Socket {
     up: Lane,
     down: Lane,
     meter: Meter,
+    hold: Hold,
     leave: Leave,
     limits: RealtimeSettings,
     clock: Arc<dyn Clock>,
     counts: Arc<Worker>,
     alarm: Option<(Duration, Sleep)>,
     moved_at: Duration,
-    /// How long it may stand for the money that is held, where that is told by time.
-    held_for: Option<Duration>,
     closing_since: Option<Duration>,
     ended: [bool; 2],
     closed: Option<Closed>,
@@ -154,22 +154,21 @@ impl Socket {
     pub(super) fn new(
         fal: FalSocket,
         head: &response::Parts,
-        meter: Meter,
+        (meter, hold): (Meter, Hold),
         leave: Leave,
         limits: RealtimeSettings,
         clock: Arc<dyn Clock>,
         counts: Arc<Worker>,
     ) -> Self {
         let reserved = reserved_bits(&head.headers);
-        let lane = |side, messages_max| {
-            Lane::new(Scanner::new(side, reserved, limits.max_message_bytes), messages_max)
-        };
-        let (held_for, messages_max) = meter.held_for(&limits);
+        let lane = |side| Lane::new(Scanner::new(side, reserved, limits.max_message_bytes));
+        let mut down = lane(Side::Server);
+        down.allow(hold.messages_max());
         Self {
             fal,
-            up: lane(Side::Client, u64::MAX),
-            down: lane(Side::Server, messages_max),
-            held_for,
+            up: lane(Side::Client),
+            down,
+            hold,
             moved_at: meter.began(),
             meter,
             leave,
@@ -234,9 +233,13 @@ impl Socket {
             }
             let now = self.clock.elapsed();
             self.note(now);
+            if self.closed.is_none() && self.poll_hold(cx, now) {
+                continue;
+            }
             let (until, why) = self.awaited();
             if now < until {
-                std::task::ready!(self.poll_alarm(cx, now, until));
+                let asks_at = self.hold.asks_at().map(|at| self.meter.began() + at);
+                std::task::ready!(self.poll_alarm(cx, now, asks_at.map_or(until, |at| at.min(until))));
             } else if self.closed.is_none() {
                 self.close(why);
             } else {
@@ -244,6 +247,16 @@ impl Socket {
                 return Poll::Ready(());
             }
         }
+    }
+
+    /// Asks for more to be held when it is time; true when that was answered, so that the lanes may know.
+    fn poll_hold(&mut self, cx: &mut Context<'_>, now: Duration) -> bool {
+        let stood = now.saturating_sub(self.meter.began());
+        let asked = self.hold.poll(cx, stood, self.down.scanner.counts().messages);
+        if asked == Asked::Granted {
+            self.down.allow(self.hold.messages_max());
+        }
+        asked != Asked::Nothing
     }
 
     fn poll_lanes<C>(&mut self, cx: &mut Context<'_>, client: &mut C)
@@ -274,6 +287,8 @@ impl Socket {
         let closed = match (side, stop) {
             (_, Stop::SourceGone) if lane.scanner.is_closed() => self.agreed(),
             (_, Stop::Said) => return,
+            // What has come waits until more is held, or is refused.
+            (_, Stop::Spent) if !self.hold.is_last() => return,
             (_, Stop::Spent) => Closed::Spent,
             (Side::Client, Stop::Fault(fault)) => Closed::ClientFault(fault),
             (Side::Server, Stop::Fault(fault)) => Closed::FalFault(fault),
@@ -339,7 +354,7 @@ impl Socket {
             (self.meter.began() + self.limits.max, Closed::TooLong),
         ];
         let stalls = stalls.map(|since| (since + self.limits.stall, Closed::Stalled));
-        let spent = self.held_for.map(|held| (self.meter.began() + held, Closed::Spent));
+        let spent = self.hold.stands_for().map(|held| (self.meter.began() + held, Closed::Spent));
         ends.into_iter()
             .chain(spent)
             .chain(stalls)

@@ -84,6 +84,7 @@ impl Relay {
         let caller = self.shared.identities.again(pass.shown, shown, self.counts()).await?;
         notes.tenant = Some(caller.tenant().clone());
         notes.key_id = Some(caller.key_id());
+        notes.token_id = caller.token_id();
         notes.page_is_listed = identity::origin(shown.headers).map(|page| caller.lists_origin(page));
         Ok(Some(caller))
     }

@@ -154,8 +154,12 @@ impl Session {
             let mut output = serde_json::from_slice(&body).unwrap_or(Value::Null);
             if answer.status != StatusCode::OK {
                 let reason = output["detail"].to_string();
-                let failed = json!({"type": "x-fal-error", "error": "INTERNAL_ERROR", "reason": reason});
-                say(&mut socket, &failed).await;
+                tell(
+                    &mut socket,
+                    "x-fal-error",
+                    [("error", "INTERNAL_ERROR".into()), ("reason", reason.into())],
+                )
+                .await;
                 drop(socket.close(None).await);
                 return;
             }
@@ -165,7 +169,7 @@ impl Session {
             if socket.send(Message::Binary(pack(&output).into())).await.is_err() {
                 return;
             }
-            say(&mut socket, &json!({"type": "x-fal-message", "action": "timings", "timing": 0.0})).await;
+            tell(&mut socket, "x-fal-message", [("action", "timings".into()), ("timing", 0.0.into())]).await;
         }
     }
 
@@ -180,7 +184,7 @@ impl Session {
                 heard = socket.next() => heard,
                 () = self.fal.clock().sleep(IDLE) => {
                     let reason = "no input came for 60 seconds";
-                    say(socket, &json!({"type": "x-fal-error", "error": "TIMEOUT", "reason": reason})).await;
+                    tell(socket, "x-fal-error", [("error", "TIMEOUT".into()), ("reason", reason.into())]).await;
                     drop(socket.close(None).await);
                     return None;
                 }
@@ -273,6 +277,12 @@ fn hear(message: Message, waiting: &mut VecDeque<Map<String, Value>>) -> Option<
 async fn say(socket: &mut Socket, message: &Value) {
     // A caller who is gone need not be told.
     drop(socket.send(Message::Text(message.to_string().into())).await);
+}
+
+/// One of fal's own messages. Its fields come in this order (protocol 4.1): whoever looks at the beginning knows it by that.
+async fn tell(socket: &mut Socket, kind: &str, [first, second]: [(&str, Value); 2]) {
+    let text = format!(r#"{{"type":"{kind}","{}":{},"{}":{}}}"#, first.0, first.1, second.0, second.1);
+    drop(socket.send(Message::Text(text.into())).await);
 }
 
 /// MessagePack as JSON; bytes become a `data:` address, as models take files.

@@ -109,6 +109,15 @@ pub struct HeldCall {
     pub told: Vec<Spent>,
 }
 
+/// What is held for a call beyond what was held at first.
+#[derive(Clone, Copy, Debug)]
+pub struct TopUp {
+    /// How much more.
+    pub amount: Usd,
+    /// Now.
+    pub at: Timestamp,
+}
+
 /// How far a budget is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {

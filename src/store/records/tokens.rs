@@ -43,6 +43,25 @@ pub struct TokenRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// A client token as the holder of its key sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Its number.
+    pub id: TokenId,
+    /// Its own rules.
+    pub rules: Rules,
+    /// What may be spent with it in all.
+    pub limit: Option<Usd>,
+    /// What was.
+    pub spent: Usd,
+    /// What is held for its calls.
+    pub held: Usd,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
 /// The client tokens of a key that were revoked. What a token has opened outlives the token's own time, and its row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevokedTokens {

@@ -5,30 +5,30 @@ use rusqlite::Row;
 use crate::ids::TokenId;
 use crate::money::Usd;
 use crate::period::Period;
-use crate::store::{NewCall, Payer, Spent, StoreError};
+use crate::store::{Payer, Spent, StoreError};
 
-use super::meters::Moved;
+use super::meters::{Holding, Moved};
 use super::session::Session;
 
-/// Holds the money of a row that was just written under its token's ceiling. Refused when the token has ended, or has not
-/// enough left, and then all of the verb must be taken back.
-pub(super) fn hold(session: &Session<'_>, call: &NewCall, token: TokenId) -> Result<(), StoreError> {
+/// Holds the money of a row under its token's ceiling. Refused when the token had ended when the row was made, was revoked
+/// since, or has not enough left, and then all of the verb must be taken back.
+pub(super) fn hold(session: &Session<'_>, holding: &Holding, token: TokenId) -> Result<(), StoreError> {
     let changed = session.execute(
         "UPDATE client_tokens SET held_nano = held_nano + ?2
          WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?3",
-        (token, call.hold, call.held_at),
+        (token, holding.amount, holding.held_at),
     )?;
     if changed == 0 {
         return Err(StoreError::TokenEnded);
     }
-    match over(session, call, token)? {
+    match over(session, holding, token)? {
         Some(spent) => Err(StoreError::OverBudget(Box::new(spent))),
         None => Ok(()),
     }
 }
 
 /// How far the ceiling is spent, when what was just held goes over it.
-fn over(session: &Session<'_>, call: &NewCall, token: TokenId) -> Result<Option<Spent>, StoreError> {
+fn over(session: &Session<'_>, holding: &Holding, token: TokenId) -> Result<Option<Spent>, StoreError> {
     let read = |row: &Row<'_>| {
         let used = i128::from(row.get::<_, i64>(1)?) + i128::from(row.get::<_, i64>(2)?);
         Ok((row.get::<_, Usd>(0)?, used))
@@ -39,9 +39,9 @@ fn over(session: &Session<'_>, call: &NewCall, token: TokenId) -> Result<Option<
     if left >= 0 {
         return Ok(None);
     }
-    let before = (left + i128::from(call.hold.nanos())).max(0);
+    let before = (left + i128::from(holding.amount.nanos())).max(0);
     Ok(Some(Spent {
-        payer: Payer { tenant_id: call.tenant_id, key_id: Some(call.key_id) },
+        payer: Payer { tenant_id: holding.tenant_id, key_id: Some(holding.key_id) },
         token_id: Some(token),
         period: Period::Total,
         limit,

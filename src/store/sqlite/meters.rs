@@ -18,6 +18,24 @@ use super::usage::DAY_MICROS;
 /// The key of the meters of a tenant as a whole.
 const OF_TENANT: KeyId = KeyId(0);
 
+/// Money that a row takes on hold, when it is made or later.
+pub(super) struct Holding {
+    pub(super) tenant_id: TenantId,
+    pub(super) key_id: KeyId,
+    pub(super) token_id: Option<TokenId>,
+    pub(super) amount: Usd,
+    /// When the row was made: it counts in the meters of that moment for ever.
+    pub(super) held_at: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+impl From<&NewCall> for Holding {
+    fn from(call: &NewCall) -> Self {
+        let NewCall { tenant_id, key_id, token_id, held_at, hold, .. } = *call;
+        Self { tenant_id, key_id, token_id, amount: hold, held_at, now: held_at }
+    }
+}
+
 /// A meter's row as it stands after a hold.
 struct Reading {
     key_id: KeyId,
@@ -180,27 +198,39 @@ impl Days {
 /// Holds the money of a row that was just written in every meter of now. Says which budgets it brought past the point
 /// where somebody is told; refused when a budget has not enough left, and then all of the verb must be taken back.
 pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<Vec<Spent>, StoreError> {
-    if let Some(token) = call.token_id {
-        ceiling::hold(session, call, token)?;
-    }
-    let mut readings = add(session, call)?;
+    let holding = Holding::from(call);
+    let mut readings = add(session, &holding)?;
     for wanted in &call.windows {
         if !readings.iter().any(|reading| reading.is_of(wanted)) {
             let opened = open_missing(session, call, wanted, &readings)?;
             readings.extend(opened);
         }
     }
+    accept(session, &holding, &readings)
+}
+
+/// The same for a row that has its meters already.
+pub(super) fn hold_more(session: &Session<'_>, holding: &Holding) -> Result<Vec<Spent>, StoreError> {
+    let readings = add(session, holding)?;
+    accept(session, holding, &readings)
+}
+
+/// Refuses when a budget has not enough left.
+fn accept(session: &Session<'_>, holding: &Holding, readings: &[Reading]) -> Result<Vec<Spent>, StoreError> {
     let over = readings.iter().filter(|reading| reading.is_over());
-    let spent = over.filter_map(|reading| reading.spent(call.tenant_id, call.hold));
+    let spent = over.filter_map(|reading| reading.spent(holding.tenant_id, holding.amount));
     match spent.min_by_key(|spent| spent.left) {
         Some(spent) => Err(StoreError::OverBudget(Box::new(spent))),
-        None => tell(session, call, &readings),
+        None => tell(session, holding, readings),
     }
 }
 
-/// Adds the hold to every meter of now, and says how they then stand. By the tenant's and the key's own place each, and
+/// Adds the hold to the token's ceiling and to every meter of its row, and says how they then stand. By the tenant's and the key's own place each, and
 /// without RETURNING: for that, as for IN, SQLite builds a temporary tree at each statement, which cost more than both.
-fn add(session: &Session<'_>, call: &NewCall) -> Result<Vec<Reading>, StoreError> {
+fn add(session: &Session<'_>, holding: &Holding) -> Result<Vec<Reading>, StoreError> {
+    if let Some(token) = holding.token_id {
+        ceiling::hold(session, holding, token)?;
+    }
     let update = "UPDATE meters SET held_nano = held_nano + ?3
                   WHERE tenant_id = ?1 AND key_id = ?2 AND ends_at > ?4 AND starts_at <= ?4";
     let select = columns!(
@@ -208,9 +238,10 @@ fn add(session: &Session<'_>, call: &NewCall) -> Result<Vec<Reading>, StoreError
         "FROM meters WHERE tenant_id = ?1 AND key_id = ?2 AND ends_at > ?3 AND starts_at <= ?3"
     );
     let mut readings = Vec::new();
-    for key_id in [OF_TENANT, call.key_id] {
-        if session.execute(update, (call.tenant_id, key_id, call.hold, call.held_at))? > 0 {
-            readings.extend(session.all(select, (call.tenant_id, key_id, call.held_at), reading)?);
+    let Holding { tenant_id, held_at, amount, .. } = *holding;
+    for key_id in [OF_TENANT, holding.key_id] {
+        if session.execute(update, (tenant_id, key_id, amount, held_at))? > 0 {
+            readings.extend(session.all(select, (tenant_id, key_id, held_at), reading)?);
         }
     }
     Ok(readings)
@@ -254,14 +285,14 @@ fn budget(
 }
 
 /// Marks what is told, so that it is told once in a window.
-fn tell(session: &Session<'_>, call: &NewCall, readings: &[Reading]) -> Result<Vec<Spent>, StoreError> {
+fn tell(session: &Session<'_>, holding: &Holding, readings: &[Reading]) -> Result<Vec<Spent>, StoreError> {
     let mut told = Vec::new();
     for reading in readings.iter().filter(|reading| reading.is_to_be_told()) {
         session.execute(
             "UPDATE meters SET told_at = ?5 WHERE tenant_id = ?1 AND key_id = ?2 AND period = ?3 AND ends_at = ?4",
-            (call.tenant_id, reading.key_id, reading.period, reading.window.ends_at, call.held_at),
+            (holding.tenant_id, reading.key_id, reading.period, reading.window.ends_at, holding.now),
         )?;
-        told.extend(reading.spent(call.tenant_id, Usd::ZERO));
+        told.extend(reading.spent(holding.tenant_id, Usd::ZERO));
     }
     Ok(told)
 }

@@ -1,6 +1,7 @@
 //! Realtime sockets, both ends of which a test holds: what passes, what it costs, and how it ends.
 
 mod frames;
+mod hold;
 mod money;
 mod revoked;
 mod runs;

@@ -6,7 +6,8 @@ use fal_relay::ids::CallId;
 use fal_relay::money::{Delta, Usd};
 use fal_relay::period::{Period, Zone};
 use fal_relay::store::{
-    Budget, CallFilter, CallState, Dimension, KeyRecord, NewAdjustment, Payer, Store, StoreError, UsageFilter,
+    Budget, CallFilter, CallState, Dimension, KeyRecord, NewAdjustment, Payer, Store, StoreError, TopUp,
+    UsageFilter,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -23,6 +24,8 @@ enum Step {
     Hold(usize, u32),
     /// What happens to one of the rows.
     Sent(usize),
+    /// So many cents more are held for it.
+    TopUp(usize, u32),
     Settle(usize, Option<u32>),
     Release(usize),
     Lose(usize),
@@ -40,6 +43,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0..2_usize, 0..20_u32).prop_map(|(key, cents)| Step::Hold(key, cents)),
         2 => row().prop_map(Step::Sent),
+        2 => (row(), 0..20_u32).prop_map(|(row, cents)| Step::TopUp(row, cents)),
         3 => (row(), prop::option::of(0..30_u32)).prop_map(|(row, cents)| Step::Settle(row, cents)),
         2 => row().prop_map(Step::Release),
         1 => row().prop_map(Step::Lose),
@@ -113,6 +117,7 @@ impl Model {
                 self.budgets.extend(budget.map(|budget| (payer, budget)));
             }
             Step::Wait(hours) => self.now += hours * 3_600,
+            Step::TopUp(row, amount) => self.top_up(store, *row, cents(*amount)).await,
             Step::Sent(row) => self.follow(store, *row, Step::Sent(0)).await,
             Step::Settle(row, _) | Step::Release(row) | Step::Lose(row) | Step::Adjust(row, _) => {
                 self.follow(store, *row, step.clone()).await;
@@ -138,6 +143,25 @@ impl Model {
                 });
             }
             Err(StoreError::OverBudget(spent)) => assert_eq!(Some(spent.left.nanos()), expected),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A row that was made now counts in the windows of now; an older one's budgets are those of then.
+    async fn top_up(&mut self, store: &dyn Store, row: usize, amount: Usd) {
+        let Some(Row { id, key, held_at, state, .. }) = self.rows.get(row) else { return };
+        if *held_at != self.now {
+            return;
+        }
+        let expected = self.refusal(*key, amount.nanos());
+        let is_held = *state == CallState::Held;
+        match store.top_up(*id, TopUp { amount, at: at(self.now) }).await {
+            Ok(_) => {
+                assert_eq!((expected, is_held), (None, true), "over-held");
+                self.rows[row].hold += amount.nanos();
+            }
+            Err(StoreError::OverBudget(spent)) => assert_eq!(Some(spent.left.nanos()), expected),
+            Err(StoreError::State(_)) => assert!(!is_held),
             Err(error) => panic!("{error}"),
         }
     }
@@ -185,7 +209,7 @@ impl Model {
                     (row.charge, row.holding, row.known) = (says, false, true);
                 }
             }
-            Step::Hold(..) | Step::Budget(..) | Step::Wait(_) => {}
+            Step::Hold(..) | Step::TopUp(..) | Step::Budget(..) | Step::Wait(_) => {}
         }
     }
 

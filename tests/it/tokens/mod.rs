@@ -1,5 +1,6 @@
 //! Client tokens by the front door: what a key makes for a browser, what that opens, and when it ends.
 
+mod list;
 mod spend;
 
 use std::time::Duration;
@@ -162,7 +163,18 @@ async fn a_token_makes_no_tokens_and_reads_no_account() {
         let answer = relay.client().send(get(path, &token)).await;
         assert_eq!(answer.status, 403, "{path}");
     }
-    assert_eq!(class(&relay.client().send(get("/v1/tokens", &made.key)).await), (405, "method_not_allowed"));
+    for (method, path) in [("GET", "/v1/tokens"), ("DELETE", "/v1/tokens/1")] {
+        let authorization = format!("Key {token}");
+        let headers = [("authorization", authorization.as_str())];
+        let answer = relay.client().send(request(method, path, &headers, b"")).await;
+        assert_eq!(class(&answer), (403, "key_needed"), "{method}");
+    }
+    for (path, allow) in [("/v1/tokens", "GET, HEAD, POST"), ("/v1/tokens/1", "DELETE")] {
+        let authorization = format!("Key {}", made.key);
+        let headers = [("authorization", authorization.as_str())];
+        let answer = relay.client().send(request("PUT", path, &headers, b"")).await;
+        assert_eq!((class(&answer), answer.header("allow")), ((405, "method_not_allowed"), Some(allow)));
+    }
     assert_eq!(class(&mint(relay.client(), "nobody", &json!({})).await), (401, "unauthorized"));
 }
 

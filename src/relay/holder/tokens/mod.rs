@@ -1,6 +1,7 @@
 //! Client tokens: what a key makes for a browser or a phone, so that it need not be there itself. They are the relay's
 //! own; a token of fal's, which would open fal without the relay, is never asked for.
 
+mod list;
 #[cfg(test)]
 mod tests;
 mod wish;
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::fal::TokenForm;
+use crate::ids::TokenId;
 use crate::key::{ApiKey, KeyKind};
 use crate::money::Usd;
 use crate::relay::caller::Caller;
@@ -22,7 +24,8 @@ use crate::secret::Secret;
 use crate::store::NewToken;
 use crate::upstream::{BodyLimits, RequestBody};
 
-use wish::{Wish, listed};
+pub use wish::Wish;
+use wish::listed;
 
 /// The largest request for a token: lists at their limits stay below it.
 const BODY_MAX_BYTES: u64 = 64 * 1024;
@@ -32,6 +35,7 @@ const LIVE_MAX: u32 = 10_000;
 /// A token as `POST /v1/tokens` tells it, once.
 #[derive(Serialize)]
 struct Made<'a> {
+    id: TokenId,
     token: &'a str,
     expires_at: String,
     allow: Vec<String>,
@@ -44,9 +48,10 @@ impl Relay {
     pub async fn make_token(&self, caller: &Caller, inbound: Inbound) -> Result<Reply, Refusal> {
         caller.require_key()?;
         let wish = Wish::own(&self.small_body(inbound).await?)?;
-        let (token, expires_at) = self.draw_token(caller, &wish).await?;
+        let (id, token, expires_at) = self.draw_token(caller, &wish).await?;
         let ends = caller.ends_at().map_or(expires_at, |sooner| sooner.min(expires_at));
         super::json(&Made {
+            id,
             token: token.expose(),
             expires_at: ends.to_string(),
             allow: wish.rules.allow.iter().map(ToString::to_string).collect(),
@@ -67,7 +72,7 @@ impl Relay {
             Some(_) => shown_token(&inbound.headers, inbound.token.as_ref())?.ok_or(Refusal::Unauthorized)?,
             None => {
                 let wish = Wish::of_fal(form, &self.small_body(inbound).await?)?;
-                Secret::new(self.draw_token(caller, &wish).await?.0.expose())
+                Secret::new(self.draw_token(caller, &wish).await?.1.expose())
             }
         };
         match form {
@@ -77,7 +82,11 @@ impl Relay {
     }
 
     /// Draws a token and writes it down.
-    async fn draw_token(&self, caller: &Caller, wish: &Wish) -> Result<(ApiKey, Timestamp), Refusal> {
+    async fn draw_token(
+        &self,
+        caller: &Caller,
+        wish: &Wish,
+    ) -> Result<(TokenId, ApiKey, Timestamp), Refusal> {
         let token = ApiKey::generate(KeyKind::Client, &self.shared.random)
             .map_err(|error| Refusal::Internal(error.to_string()))?;
         let created_at = self.shared.clock.now();
@@ -91,14 +100,12 @@ impl Relay {
             expires_at,
             live_max: LIVE_MAX,
         };
-        match self.shared.store.create_token(new).await? {
-            Some(_) => {}
-            None => return Err(Refusal::TooManyTokens { max: LIVE_MAX }),
-        }
+        let id = self.shared.store.create_token(new).await?;
+        let id = id.ok_or(Refusal::TooManyTokens { max: LIVE_MAX })?;
         if !wish.rules.origins.is_empty() {
             self.shared.origins_are_listed();
         }
-        Ok((token, expires_at))
+        Ok((id, token, expires_at))
     }
 
     /// The whole of a body that must be small.

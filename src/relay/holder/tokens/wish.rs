@@ -24,15 +24,18 @@ const REALTIME: &str = "/realtime";
 
 /// A client token that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wish {
-    pub(super) rules: Rules,
-    pub(super) life: Duration,
-    pub(super) limit: Option<Usd>,
+pub struct Wish {
+    /// What it may do.
+    pub rules: Rules,
+    /// How long it works.
+    pub life: Duration,
+    /// What may be spent with it in all.
+    pub limit: Option<Usd>,
 }
 
 impl Wish {
     /// `POST /v1/tokens`. A field that is not known is refused: it may have been meant to narrow.
-    pub(super) fn own(body: &[u8]) -> Result<Self, Refusal> {
+    pub fn own(body: &[u8]) -> Result<Self, Refusal> {
         let fields = object(body)?;
         if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
             return Err(wrong(
@@ -51,7 +54,7 @@ impl Wish {
     }
 
     /// In one of fal's two forms. Other fields than those that the relay knows are fal's to add.
-    pub(super) fn of_fal(form: TokenForm, body: &[u8]) -> Result<Self, Refusal> {
+    pub fn of_fal(form: TokenForm, body: &[u8]) -> Result<Self, Refusal> {
         let fields = object(body)?;
         let apps = texts(&fields, "allowed_apps")?;
         if apps.is_empty() || apps.len() > APPS_MAX {

@@ -18,7 +18,7 @@ use crate::period::Period;
 use crate::store::{
     AuditRecord, Author, Budget, BudgetRecord, Deletion, Directory, GroupChange, GroupRecord, ImportedKey,
     KeyChange, KeyRecord, Meter, NewGroup, NewKey, NewOperator, NewTenant, NewToken, OperatorRecord, Payer,
-    RevokedTokens, TenantChange, TenantRecord, TokenRecord, Verb,
+    RevokedTokens, TenantChange, TenantRecord, TokenRecord, TokenUse, Verb,
 };
 
 use super::{SqliteStore, audit};
@@ -188,6 +188,14 @@ impl Directory for SqliteStore {
 
     fn revoke_tokens(&self, key: KeyId, author: Author) -> Verb<'_, u64> {
         self.write(move |session| tokens::revoke(session, key, &author))
+    }
+
+    fn tokens(&self, key: KeyId, at: Timestamp, after: TokenId, limit: u32) -> Verb<'_, Vec<TokenUse>> {
+        self.read(move |session| tokens::page(session, key, at, after, limit))
+    }
+
+    fn revoke_token(&self, key: KeyId, id: TokenId, at: Timestamp) -> Verb<'_, bool> {
+        self.write(move |session| tokens::revoke_one(session, key, id, at))
     }
 
     fn revoked_tokens(&self, key: KeyId) -> Verb<'_, RevokedTokens> {

@@ -12,7 +12,7 @@ use crate::rules::Rules;
 use crate::store::sqlite::columns::Json;
 use crate::store::sqlite::session::Session;
 use crate::store::sqlite::{audit, rows};
-use crate::store::{Author, NewToken, RevokedTokens, StoreError, TokenRecord};
+use crate::store::{Author, NewToken, RevokedTokens, StoreError, TokenRecord, TokenUse};
 
 use super::keys;
 
@@ -119,6 +119,44 @@ pub(super) fn revoke(session: &Session<'_>, key: KeyId, author: &Author) -> Resu
         audit::write(session, author, "key.revoke_tokens", &object, Some(&ended), Some(&0))?;
     }
     Ok(ended)
+}
+
+pub(super) fn page(
+    session: &Session<'_>,
+    key: KeyId,
+    at: Timestamp,
+    after: TokenId,
+    limit: u32,
+) -> Result<Vec<TokenUse>, StoreError> {
+    let sql = "SELECT id, rules, limit_nano, max(spent_nano, 0), held_nano, created_at, expires_at FROM client_tokens
+               WHERE key_id = ?1 AND expires_at > ?2 AND revoked_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4";
+    rows::many(session, sql, (key, at, after, limit), |row| {
+        let id: TokenId = row.get(0)?;
+        rows::named("client token", id, || {
+            Ok(TokenUse {
+                id,
+                rules: row.get::<_, Json<_>>(1)?.0,
+                limit: row.get(2)?,
+                spent: row.get(3)?,
+                held: row.get(4)?,
+                created_at: row.get(5)?,
+                expires_at: row.get(6)?,
+            })
+        })
+    })
+}
+
+/// One whose time is over may be revoked as long as its row is there: what it has opened ends.
+pub(super) fn revoke_one(
+    session: &Session<'_>,
+    key: KeyId,
+    id: TokenId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE client_tokens SET revoked_at = ?3 WHERE id = ?2 AND key_id = ?1 AND revoked_at IS NULL";
+    let ended = session.execute(sql, (key, id, at))?;
+    let known = "SELECT 1 FROM client_tokens WHERE id = ?2 AND key_id = ?1";
+    Ok(ended > 0 || session.first(known, (key, id), |_| Ok(()))?.is_some())
 }
 
 pub(super) fn revoked(session: &Session<'_>, key: KeyId) -> Result<RevokedTokens, StoreError> {

@@ -1,10 +1,12 @@
 //! The steps of a row that is open.
 
+use rusqlite::Row;
+
 use crate::clock::Timestamp;
 use crate::ids::CallId;
 use crate::store::sqlite::session::{Session, is_duplicate};
 use crate::store::sqlite::{meters, webhooks};
-use crate::store::{HeldCall, NewCall, SentCall, StoreError};
+use crate::store::{HeldCall, NewCall, SentCall, Spent, StoreError, TopUp};
 
 use super::lookup;
 
@@ -37,6 +39,29 @@ pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, St
         webhooks::begin(session, id, call.tenant_id, webhook)?;
     }
     Ok(HeldCall { id, told: meters::hold(session, call)? })
+}
+
+/// The row goes on counting in the meters that it was made in.
+pub(super) fn top_up(session: &Session<'_>, id: CallId, more: &TopUp) -> Result<Vec<Spent>, StoreError> {
+    let changed = session.execute(
+        "UPDATE calls SET hold_nano = hold_nano + ?2 WHERE id = ?1 AND state = 'held'",
+        (id, more.amount),
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(meters::Holding {
+            tenant_id: row.get(0)?,
+            key_id: row.get(1)?,
+            token_id: row.get(2)?,
+            held_at: row.get(3)?,
+            amount: more.amount,
+            now: more.at,
+        })
+    };
+    let sql = "SELECT tenant_id, key_id, token_id, held_at FROM calls WHERE id = ?1";
+    match session.first(sql, (id,), read)?.filter(|_| changed > 0) {
+        Some(holding) => meters::hold_more(session, &holding),
+        None => Err(StoreError::State(id)),
+    }
 }
 
 pub(super) fn sent(session: &Session<'_>, id: CallId, sent: &SentCall) -> Result<(), StoreError> {

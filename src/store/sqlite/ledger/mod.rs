@@ -7,7 +7,9 @@ mod lookup;
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, RequestId, TenantId};
-use crate::store::{HeldCall, Ledger, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Verb};
+use crate::store::{
+    HeldCall, Ledger, NewCall, OpenCall, OwnedCall, Release, SentCall, Settlement, Spent, TopUp, Verb,
+};
 
 use super::SqliteStore;
 
@@ -16,6 +18,10 @@ pub(super) use close::settle;
 impl Ledger for SqliteStore {
     fn hold(&self, call: NewCall) -> Verb<'_, HeldCall> {
         self.write(move |session| hold::hold(session, &call))
+    }
+
+    fn top_up(&self, id: CallId, more: TopUp) -> Verb<'_, Vec<Spent>> {
+        self.write(move |session| hold::top_up(session, id, &more))
     }
 
     fn sent(&self, id: CallId, sent: SentCall) -> Verb<'_, ()> {
