@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{PRICED, bill, class, paid, read, submit, till};
 use crate::support::{Office, Relay, Wish, author, budget, pause, post, usd};
 use fal_relay::period::Period;
-use fal_relay::store::CallState;
+use fal_relay::store::{CallRecord, CallState};
 
 #[tokio::test]
 async fn one_call_may_cost_only_so_much() {
