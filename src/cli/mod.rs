@@ -12,6 +12,7 @@ mod health;
 pub mod import;
 pub mod key;
 pub mod ledger;
+pub mod listen;
 pub mod operator;
 pub mod prices;
 pub mod reconcile;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use self::prices::PricesCommand;
+use self::webhook::WebhookCommand;
 use crate::admin::{Actor, Admin};
 use crate::billing::Billing;
 use crate::clock::SystemClock;
@@ -96,7 +98,7 @@ enum Verb {
     Reconcile(reconcile::ReconcileCommand),
     /// Look after webhooks
     #[command(subcommand)]
-    Webhook(webhook::WebhookCommand),
+    Webhook(WebhookCommand),
     /// Bring the store up to date (serve does it too)
     Migrate,
     /// Ask a running relay whether it is ready; for container health checks
@@ -133,7 +135,10 @@ impl Cli {
             Verb::Audit(audit) => audit::run(&audit, &place.office()?, &mut out).await,
             Verb::Import(import) => import::run(&import, &place.office()?, &mut out).await,
             Verb::Ledger(command) => ledger::run(&command, &place.office()?, &mut out).await,
-            Verb::Webhook(command) => webhook::run(&command, &place.office()?, &mut out).await,
+            Verb::Webhook(WebhookCommand::Listen(listen)) => listen::run(&listen, &place, &mut out).await,
+            Verb::Webhook(WebhookCommand::Office(command)) => {
+                webhook::run(&command, &place.office()?, &mut out).await
+            }
             Verb::Migrate => {
                 place.admin()?;
                 Ok(writeln!(out, "The store is up to date.")?)
@@ -151,6 +156,12 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 impl Place {
     fn load(&self) -> anyhow::Result<Config> {
         Ok(self.loaded()?)
+    }
+
+    /// The same, where `FAL_KEY` is what a client of the relay shows: no key of fal's, and no setting.
+    fn load_for_client(&self) -> anyhow::Result<Config> {
+        let settings = environment().filter(|(name, _)| name != listen::FAL_KEY_VARIABLE);
+        Ok(Config::load(self.config.as_deref(), settings, self.sandbox)?)
     }
 
     fn loaded(&self) -> Result<Config, ConfigError> {

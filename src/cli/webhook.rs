@@ -13,6 +13,16 @@ use crate::store::DeliveryState;
 /// `webhook`
 #[derive(Debug, Subcommand)]
 pub enum WebhookCommand {
+    /// Hear of the webhooks of a key's tenant as they happen, and send them on to a receiver on this machine
+    Listen(super::listen::Listen),
+    /// What is done in the store
+    #[command(flatten)]
+    Office(OfficeCommand),
+}
+
+/// What is done in the store.
+#[derive(Debug, Subcommand)]
+pub enum OfficeCommand {
     /// List webhooks of jobs that ended, the newest first
     List(List),
     /// Show a webhook with its tries
@@ -88,12 +98,12 @@ pub struct RotateKey {
 }
 
 /// Does what the command line says.
-pub async fn run(command: &WebhookCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(command: &OfficeCommand, office: &Actor, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        WebhookCommand::List(list) => self::list(list, office, out).await,
-        WebhookCommand::Show(show) => self::show(show, office, out).await,
-        WebhookCommand::Redeliver(redeliver) => self::redeliver(redeliver, office, out).await,
-        WebhookCommand::RotateKey(rotate) => rotate_key(rotate, office, out).await,
+        OfficeCommand::List(list) => self::list(list, office, out).await,
+        OfficeCommand::Show(show) => self::show(show, office, out).await,
+        OfficeCommand::Redeliver(redeliver) => self::redeliver(redeliver, office, out).await,
+        OfficeCommand::RotateKey(rotate) => rotate_key(rotate, office, out).await,
     }
 }
 

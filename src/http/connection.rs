@@ -58,8 +58,8 @@ impl Host {
 
     /// The service of one connection.
     fn service(&self, address: IpAddr, secure: bool, traffic: Arc<Traffic>) -> impl Exchange + use<> {
-        let front = self.front.clone();
-        let peer = Peer { address, secure, last_key: LastKey::default(), traffic: traffic.clone() };
+        let (front, stop) = (self.front.clone(), self.stop.clone());
+        let peer = Peer { address, secure, last_key: LastKey::default(), traffic: traffic.clone(), stop };
         let peer = Arc::new(peer);
         service_fn(move |request| {
             let call = traffic.begin();

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::asked::{is_realtime, parse, refuse, route};
 use super::cors::{self, Page};
 use super::door;
 use super::errand::Errand;
@@ -15,22 +16,21 @@ use super::gate::Violation;
 use super::holder::{self, Tokens};
 use super::origin::client_address;
 use super::proxy::{Named, Proxy};
+use super::readiness::Readiness;
 use super::record::{Desk, Record, Recorded};
 use super::refusal;
 use super::settings::Settings;
 use super::site::Site;
 use super::traffic::Traffic;
-use crate::clock::Clock;
-use crate::fal::{self, Call, FollowUp, Piece, Role, RouteError, Upload};
+use crate::fal::{self, Call, Piece, Role, RouteError, Upload};
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
-    Caller, Credentials, HolderPage, Inbound, LastKey, Notes, Question, Refusal, Relay, Reply, ReplyBody,
-    Shared, callback_token, check_handshake, open_to_stranger,
+    Caller, Credentials, HolderPage, Inbound, LastKey, Listen, Notes, Question, Refusal, Relay, Reply,
+    ReplyBody, callback_token, open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
 use crate::upstream;
-use crate::websocket;
 
 /// Keeps a browser from taking an answer for a page of the relay's own.
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -39,64 +39,6 @@ const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-sec
 /// Joins an answer with its log line, also where fal gave no id.
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
 
-/// Whether the process should be given traffic.
-pub struct Readiness {
-    shared: Arc<Shared>,
-    clock: Arc<dyn Clock>,
-    draining: AtomicBool,
-    last: tokio::sync::Mutex<Option<(std::time::Duration, bool)>>,
-}
-
-/// How long an answer about the ledger is believed: asking writes, and anybody may ask.
-const READY_FOR: std::time::Duration = std::time::Duration::from_secs(1);
-
-impl Readiness {
-    /// Ready when the ledger is.
-    pub fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self {
-            shared,
-            clock,
-            draining: AtomicBool::new(false),
-            last: tokio::sync::Mutex::new(None),
-        })
-    }
-
-    /// From now on not ready: the process is about to stop.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer to `GET /ready`.
-    pub async fn check(&self) -> (StatusCode, serde_json::Value) {
-        if self.draining.load(Ordering::Relaxed) {
-            return (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"}));
-        }
-        match self.ledger_answers().await {
-            true => (StatusCode::OK, json!({"status": "ready"})),
-            false => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "ledger unavailable"})),
-        }
-    }
-
-    async fn ledger_answers(&self) -> bool {
-        let mut last = self.last.lock().await;
-        let now = self.clock.elapsed();
-        if let Some((at, answer)) = *last
-            && now.saturating_sub(at) < READY_FOR
-        {
-            return answer;
-        }
-        let answer = match self.shared.ready().await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "the ledger is not available");
-                false
-            }
-        };
-        *last = Some((now, answer));
-        answer
-    }
-}
-
 /// The other end of a connection.
 pub(super) struct Peer {
     pub(super) address: IpAddr,
@@ -104,6 +46,8 @@ pub(super) struct Peer {
     pub(super) secure: bool,
     pub(super) last_key: LastKey,
     pub(super) traffic: Arc<Traffic>,
+    /// The drain, at which what has no end of its own ends.
+    pub(super) stop: CancellationToken,
 }
 
 /// The relay listener's service, one for each worker.
@@ -204,6 +148,9 @@ impl Front {
     }
 
     /// Open routes first, then who, then what: a stranger learns nothing but that a key is needed.
+    ///
+    /// Here and in [`Front::carry`] what is not asked all the time is boxed: else each poll carries the room for the
+    /// longest of them.
     async fn route(
         &self,
         request: Request<Incoming>,
@@ -220,14 +167,17 @@ impl Front {
         }
         if let Some(token) = callback_token(parts.uri.path()).map(str::to_owned) {
             notes.route = Route::Callback;
-            return self.called_back(&token, parts, body).await;
+            return Box::pin(self.called_back(&token, parts, body)).await;
         }
         let site = Site::of(&self.settings, &parts.uri, &parts.headers, peer.address, peer.secure)?;
         if let Some(page) = holder::page(site.role, parts.uri.path()) {
-            return self.holder(page, &parts, &site, peer, notes).await;
+            return Box::pin(self.holder(page, &parts, &site, peer, notes)).await;
+        }
+        if holder::is_events(site.role, parts.uri.path()) {
+            return Box::pin(self.webhook_events(parts, peer, notes)).await;
         }
         if let Some(tokens) = holder::Tokens::at(site.role, parts.uri.path()) {
-            return self.tokens(tokens, parts, body, site.base, peer, notes).await;
+            return Box::pin(self.tokens(tokens, parts, body, site.base, peer, notes)).await;
         }
         let named = match self.proxy.named(&mut parts, &site) {
             Some(named) => {
@@ -249,7 +199,7 @@ impl Front {
         match (caller, named.call.map_err(refuse)?) {
             (None, Call::Upload(Upload::File { path, door })) => {
                 notes.route = Route::File;
-                self.relay.file(&path, door, inbound, notes).await
+                Box::pin(self.relay.file(&path, door, inbound, notes)).await
             }
             (None, _) => Err(Refusal::Unauthorized),
             (Some(caller), call) => self.carry(caller, address, call, inbound, notes).await,
@@ -271,7 +221,8 @@ impl Front {
             }
             let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
             let shown = Credentials { headers, token: None, address };
-            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes).await?;
+            let known = self.relay.identify_upload(upload, named.query.as_deref(), shown, notes);
+            let known = Box::pin(known).await?;
             if known.is_some() {
                 return Ok(known);
             }
@@ -358,6 +309,24 @@ impl Front {
         self.relay.holder(&caller, page, question).await
     }
 
+    /// The holder of a key hears of his webhooks.
+    async fn webhook_events(
+        &self,
+        parts: request::Parts,
+        peer: &Peer,
+        notes: &mut Notes,
+    ) -> Result<Reply, Refusal> {
+        notes.route = Route::WebhookEvents;
+        let caller = self.caller(&parts.headers, None, peer, notes).await?;
+        holder::check_method(&parts.method)?;
+        caller.require_key()?;
+        self.relay.pace(&caller).await?;
+        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
+        let query = parts.uri.query().map(str::to_owned);
+        let wish = Listen { headers: parts.headers, query, address, stop: peer.stop.clone() };
+        self.relay.listen(&caller, wish).await
+    }
+
     /// What a key does with its client tokens.
     async fn tokens(
         &self,
@@ -429,22 +398,22 @@ impl Front {
             }
             Call::Run { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes).await
+                Box::pin(self.relay.run(&caller, &endpoint, CallKind::Run, inbound, notes)).await
             }
             Call::Stream { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
-                self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes).await
+                Box::pin(self.relay.run(&caller, &endpoint, CallKind::Stream, inbound, notes)).await
             }
-            Call::Storage(step) => self.relay.storage(&caller, step, inbound, notes).await,
+            Call::Storage(step) => Box::pin(self.relay.storage(&caller, step, inbound, notes)).await,
             Call::Realtime { endpoint, path } => {
-                self.relay.realtime(&caller, &endpoint, &path, inbound, notes).await
+                Box::pin(self.relay.realtime(&caller, &endpoint, &path, inbound, notes)).await
             }
             Call::Runs { endpoint } => {
                 notes.endpoint = Some(endpoint.clone().into());
                 self.relay.runs(&caller, endpoint, address, inbound)
             }
-            Call::Token(form) => self.relay.make_fal_token(&caller, form, inbound).await,
-            Call::Upload(upload) => self.relay.upload(&caller, upload, inbound, notes).await,
+            Call::Token(form) => Box::pin(self.relay.make_fal_token(&caller, form, inbound)).await,
+            Call::Upload(upload) => Box::pin(self.relay.upload(&caller, upload, inbound, notes)).await,
         }
     }
 
@@ -462,52 +431,5 @@ impl Front {
     /// A record for a call that is no request of its own.
     pub(super) fn record(&self) -> Box<Record> {
         Record::new(Method::POST, self.desk.clone(), self.counts().clone())
-    }
-}
-
-fn is_realtime(call: &Result<Call, RouteError>) -> bool {
-    matches!(call, Ok(Call::Realtime { .. }))
-}
-
-/// What a request asks for. A handshake for a place that is a socket must be a sound one; at any other place it is passed
-/// over.
-fn parse(role: Role, path: &str, parts: &request::Parts) -> Result<Result<Call, RouteError>, Refusal> {
-    match websocket::asks(&parts.method, &parts.headers).then(|| fal::parse_socket(role, path)).flatten() {
-        Some(call) => check_handshake(parts).map(|()| call),
-        None => Ok(fal::parse(role, &parts.method, path)),
-    }
-}
-
-fn refuse(error: RouteError) -> Refusal {
-    match error {
-        RouteError::Malformed(reason) => Refusal::MalformedPath(reason),
-        RouteError::Part => Refusal::Parameter {
-            name: "part".to_owned(),
-            reason: "is a whole number from 1 to 10000".to_owned(),
-        },
-        RouteError::Method { allow } => Refusal::Method { allow },
-        RouteError::NotASocket => {
-            Refusal::UpgradeRequired("This path is a WebSocket; send its handshake over HTTP/1.1.")
-        }
-        RouteError::Unknown => Refusal::UnknownRoute,
-    }
-}
-
-/// What the log line and the counts call a call.
-fn route(call: &Call) -> Route {
-    match call {
-        Call::Submit { .. } => Route::Submit,
-        Call::Follow { what: FollowUp::Status, .. } => Route::Status,
-        Call::Follow { what: FollowUp::StatusStream, .. } => Route::StatusStream,
-        Call::Follow { what: FollowUp::Result { .. }, .. } => Route::Result,
-        Call::Follow { what: FollowUp::Cancel, .. } => Route::Cancel,
-        Call::Run { .. } => Route::Run,
-        Call::Stream { .. } => Route::Stream,
-        Call::Storage(_) => Route::Storage,
-        Call::Realtime { .. } => Route::Realtime,
-        Call::Runs { .. } => Route::Runs,
-        Call::Upload(Upload::File { .. }) => Route::File,
-        Call::Upload(_) => Route::Upload,
-        Call::Token(_) => Route::Token,
     }
 }

@@ -63,6 +63,11 @@ impl Tokens {
     }
 }
 
+/// Whether a path is where a key's holder hears of webhooks.
+pub(super) fn is_events(role: Role, path: &str) -> bool {
+    role == Role::Relay && matches!(path, "/v1/webhooks/events" | "/v1/webhooks/events/")
+}
+
 /// What the log line and the counts call a page.
 pub(super) fn route(page: HolderPage) -> Route {
     match page {

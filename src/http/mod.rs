@@ -6,6 +6,7 @@
 //! [`crate::fal::parse`] is the relay listener's router. The admin listener is an axum router like any other.
 
 mod admin;
+mod asked;
 mod connection;
 mod cors;
 mod door;
@@ -16,6 +17,7 @@ mod holder;
 mod listen;
 mod origin;
 mod proxy;
+mod readiness;
 mod record;
 mod refusal;
 mod runs;
@@ -25,7 +27,8 @@ mod traffic;
 
 pub use admin::admin_router;
 pub use cors::AllowOrigin;
-pub use front::{Front, Readiness};
+pub use front::Front;
 pub use listen::{Capacity, Door, serve};
+pub use readiness::Readiness;
 pub use record::Desk;
 pub use settings::{Hosts, Settings};

@@ -36,6 +36,7 @@ fn class(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::PriceUnknown(_) => (StatusCode::FORBIDDEN, "price_unknown"),
         Refusal::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
         Refusal::TooManyTokens { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tokens"),
+        Refusal::TooManyListeners { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_listeners"),
         // Not 429, which both official clients answer by sending again.
         Refusal::OverBudget(_) => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
         Refusal::TooDear { .. } => (StatusCode::PAYMENT_REQUIRED, "request_price_limit"),
@@ -108,7 +109,7 @@ pub(super) fn answer(refusal: &Refusal, shape: Shape) -> Reply {
             headers.insert(header::RETRY_AFTER, retry_after_seconds(limited.retry_after).into());
             tell_standing(headers, limited.standing);
         }
-        Refusal::TooManyTokens { .. } => {
+        Refusal::TooManyTokens { .. } | Refusal::TooManyListeners { .. } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         }
         Refusal::AccountUnavailable | Refusal::Store(_) | Refusal::Limits(_) | Refusal::NoKeys => {

@@ -62,6 +62,8 @@ labels! {
         ModelPrices = "model_prices",
         /// A call by the proxy convention, refused before it was known which.
         Proxy = "proxy",
+        /// What a listener hears of webhooks.
+        WebhookEvents = "webhook_events",
         /// The keys by which receivers verify webhooks.
         Keys = "jwks",
         /// fal says that a job has ended.

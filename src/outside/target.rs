@@ -17,6 +17,10 @@ const NOT_FOR_THE_WEB: &[u16] = &[
     10250, 11211, 27017,
 ];
 
+/// The name that stands for no receiver: what is to be sent there is for those alone who listen at the relay. Names that end
+/// like it never lead anywhere (RFC 2606).
+const LISTENERS: &str = "listen.invalid";
+
 /// An address outside that may be called. It prints without its path and query, which may hold a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target(Url);
@@ -49,6 +53,11 @@ impl Target {
     pub fn authority(&self) -> String {
         let port = self.0.port_or_known_default().unwrap_or(0);
         format!("{}:{port}", self.0.host_str().unwrap_or_default())
+    }
+
+    /// Whether nobody is to be called: it is for listeners.
+    pub fn is_for_listeners(&self) -> bool {
+        self.0.host_str() == Some(LISTENERS)
     }
 
     pub(super) fn url(&self) -> Url {

@@ -48,6 +48,7 @@ pub use secrets::{CALLBACK_PATH, Callbacks, Secrets, SecretsError};
 pub use settings::{RealtimeSettings, Settings, Uploads};
 pub use shared::{Given, Shared};
 pub use sockets::Leave;
+pub use webhook::Listen;
 
 use ledger::{Admitted, Ledger};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::Stream;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
@@ -34,6 +35,8 @@ pub enum ReplyBody {
     Passing(ResponseBody),
     /// fal's bytes as they come, with fal's addresses made ours.
     Rewriting(Box<RewritingBody>),
+    /// Events of the relay's own, as they happen.
+    Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
     /// None: the connection goes on as something else.
     Switch(Switch),
 }
@@ -242,6 +245,7 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Passing(body) => Pin::new(body).poll_frame(cx),
             Self::Rewriting(body) => body.poll(cx),
+            Self::Events(events) => events.as_mut().poll_next(cx).map(|event| event.map(Frame::data).map(Ok)),
             Self::Switch(_) => Poll::Ready(None),
         }
     }
@@ -251,6 +255,7 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Passing(body) => body.is_end_stream(),
             Self::Rewriting(body) => body.done,
+            Self::Events(_) => false,
             Self::Switch(_) => true,
         }
     }
@@ -259,7 +264,7 @@ impl Body for ReplyBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Passing(body) => body.size_hint(),
-            Self::Rewriting(_) => SizeHint::default(),
+            Self::Rewriting(_) | Self::Events(_) => SizeHint::default(),
             Self::Switch(_) => SizeHint::with_exact(0),
         }
     }

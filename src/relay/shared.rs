@@ -14,7 +14,7 @@ use super::secrets::{self, Secrets, SecretsError};
 use super::settings::Settings;
 use super::sockets::OpenSockets;
 use super::uploads::{Book, Hosts, SECRET_NAME, Seals, Tokens};
-use super::webhook::Following;
+use super::webhook::{Following, Listeners};
 use crate::alerts::Alerts;
 use crate::clock::{Clock, Timestamp};
 use crate::fal::webhook::SigningKey;
@@ -74,6 +74,8 @@ pub struct Shared {
     pub(super) guard: Guard,
     /// Jobs whose webhooks are to be sent.
     pub(super) following: Following,
+    /// Those who hear of their webhooks.
+    pub(super) listeners: Arc<Listeners>,
     pub(super) outbox: watch::Sender<DeliveryId>,
     pub(super) secrets: Secrets,
     pub(super) fal_keys: FalKeys,
@@ -126,6 +128,7 @@ impl Shared {
             guard,
             random,
             following: Following::default(),
+            listeners: Arc::default(),
             outbox,
             settings,
         };

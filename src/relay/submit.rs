@@ -28,10 +28,11 @@ impl Relay {
     ) -> Result<Reply, Refusal> {
         self.check_length(&inbound.headers)?;
         let (relay, mut kept) = (self.clone(), notes.clone());
-        let task = self.tasks.spawn(async move {
+        // Boxed: it takes kilobytes, and is handed on several times on its way into the task.
+        let task = self.tasks.spawn(Box::pin(async move {
             let reply = relay.carry(&caller, &endpoint, inbound, &mut kept).await;
             (reply, kept)
-        });
+        }));
         let (reply, kept) = task.await.map_err(|error| Refusal::Internal(error.to_string()))?;
         *notes = kept;
         reply

@@ -4,6 +4,7 @@
 //! on one core. All workers accept from the same sockets. Beside them the main runtime serves operators, watches keys
 //! and certificates, and runs the sandbox.
 
+mod background;
 mod bind;
 mod error;
 mod worker;
@@ -203,6 +204,8 @@ impl House {
             .into_future(),
         );
         let working = self.workers.start(self.config.server.workers, &close)?;
+        // Not before: the workers would inherit it.
+        background::step_back();
         stop.cancelled().await;
         self.readiness.drain();
         leave_balancers_time(self.config.server.drain_delay, &*self.clock).await;

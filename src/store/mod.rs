@@ -261,6 +261,8 @@ pub trait Webhooks: Send + Sync + 'static {
     fn next_delivery(&self, now: Timestamp) -> Verb<'_, Option<Timestamp>>;
     /// All that a try needs; `None` unless the delivery waits.
     fn message(&self, id: DeliveryId) -> Verb<'_, Option<Message>>;
+    /// The first delivery of a tenant with a higher number than `after`, whatever became of it.
+    fn message_after(&self, tenant: TenantId, after: DeliveryId) -> Verb<'_, Option<Message>>;
     /// A try was made. `false`, and nothing written, when there is no such delivery.
     fn attempted(&self, id: DeliveryId, attempt: Attempt, next: Next) -> Verb<'_, bool>;
 

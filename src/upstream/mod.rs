@@ -11,6 +11,7 @@ mod error;
 mod failfast;
 mod origin;
 mod pool;
+mod reading;
 mod settings;
 mod socket;
 
@@ -20,10 +21,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 
-use body::AnswerLimits;
-pub use body::{
-    Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, ResponseBody, TenantBody,
-};
+pub use body::{Beginning, BodyEnd, BodyError, BodyLimits, BodyProgress, RequestBody, TenantBody};
 use connect::Connector;
 pub use error::UpstreamError;
 pub use failfast::{ConnectionCounts, Shared};
@@ -31,6 +29,8 @@ use failfast::{PROBE_PAUSE, PROBE_TIMEOUT};
 pub use origin::BadOrigin;
 use origin::Origin;
 use pool::{Attempt, Lease, Pool};
+use reading::AnswerLimits;
+pub use reading::ResponseBody;
 pub use settings::{Settings, UploadHost};
 pub use socket::{FalSocket, Handshake};
 

@@ -6,8 +6,8 @@ use http::{Response, StatusCode, response};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
-use super::body::ResponseBody;
 use super::error::UpstreamError;
+use super::reading::ResponseBody;
 use super::{Account, Outgoing, Upstream};
 
 /// A connection to fal that has left HTTP.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::ladder::{Ladder, retry_after};
 use super::places::Returned;
@@ -13,11 +13,6 @@ use crate::metrics::WebhookCounts;
 use crate::outside::{Client, Guard, Pace, refusal};
 use crate::random::Random;
 use crate::store::{Attempt, DueDelivery, Message, Next, Store, StoreError};
-
-/// The delivery's id, the same at each try, so that a receiver can tell a copy.
-const X_RELAY_DELIVERY_ID: HeaderName = HeaderName::from_static("x-relay-delivery-id");
-/// The same under the name of Standard Webhooks.
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 
 /// As much of an answer is read, so that its connection can be used again; a longer one ends its connection.
 const ANSWER_MAX_BYTES: usize = 4096;
@@ -60,6 +55,11 @@ impl Answer {
     fn none(reason: impl Into<String>) -> Self {
         Self { status: None, failure: Some(reason.into()), retry_after: None }
     }
+
+    /// There is nobody to call, and nothing left to do.
+    const fn nobody() -> Self {
+        Self { status: None, failure: None, retry_after: None }
+    }
 }
 
 impl Courier {
@@ -91,6 +91,9 @@ impl Courier {
             Ok(target) => target,
             Err(refused) => return Answer::none(format!("the address {refused}")),
         };
+        if target.is_for_listeners() {
+            return Answer::nobody();
+        }
         let Some(headers) = self.headers(message) else {
             return Answer::none("it cannot be signed");
         };
@@ -103,14 +106,8 @@ impl Courier {
 
     /// fal's four, signed by the relay, and the delivery's id.
     fn headers(&self, message: &Message) -> Option<HeaderMap> {
-        let (request_id, tenant) = (message.request_id.as_str(), message.tenant_id.to_string());
         let now = self.clock.now();
-        let mut headers = (self.key)(now)?.headers(request_id, &tenant, now, &message.body)?;
-        let name = HeaderValue::from_str(&message.name).ok()?;
-        headers.insert(X_RELAY_DELIVERY_ID, name.clone());
-        headers.insert(WEBHOOK_ID, name);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Some(headers)
+        message.headers(&*(self.key)(now)?, now)
     }
 
     fn next(&self, message: &Message, answer: &Answer) -> Next {

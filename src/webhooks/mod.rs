@@ -8,6 +8,7 @@ mod courier;
 mod ladder;
 mod places;
 mod settings;
+mod tempo;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use settings::Settings;
 use courier::Courier;
 use ladder::Ladder;
 use places::{Places, Returned};
+use tempo::Tempo;
 
 use crate::clock::{Clock, Timestamp};
 use crate::fal::webhook::SigningKey;
@@ -30,7 +32,7 @@ use crate::random::Random;
 use crate::store::{DueQuery, Store, StoreError};
 
 /// Deliveries that are read at once beside those that are in hand.
-const READ_AT_ONCE: u32 = 512;
+const READ_AT_ONCE: u32 = 256;
 /// How often the outbox is looked at without a reason: another process may have said that a delivery begins anew.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between tries to read or write in a store that does not let us.
@@ -67,6 +69,9 @@ pub struct Given {
 pub struct Deliverer {
     courier: Arc<Courier>,
     places: Places,
+    tempo: Tempo,
+    /// When the outbox is looked at without a reason, on [`Clock::elapsed`]; `None` when that is to be found out.
+    look_at: Option<Duration>,
     outbox: watch::Receiver<DeliveryId>,
     settings: Settings,
 }
@@ -79,7 +84,8 @@ impl Deliverer {
         let places = Places::new(settings.max_at_once, settings.max_at_once_per_target);
         let client = guard.client(courier::pace(&settings))?;
         let courier = Courier { store, guard, client, key, ladder, counts, clock, random };
-        Ok(Self { courier: Arc::new(courier), places, outbox, settings })
+        let (courier, tempo) = (Arc::new(courier), Tempo::default());
+        Ok(Self { courier, places, tempo, look_at: None, outbox, settings })
     }
 
     /// Delivers for ever.
@@ -92,23 +98,36 @@ impl Deliverer {
         let clock = self.courier.clock.clone();
         let mut under_way = JoinSet::new();
         loop {
-            let pause = match self.fill().await {
-                Ok(pause) => pause,
+            let look_at = match self.fill().await {
+                Ok(look_at) => look_at,
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read");
-                    STORE_PAUSE
+                    clock.elapsed() + STORE_PAUSE
                 }
             };
-            while let Some(due) = self.places.start() {
-                let courier = self.courier.clone();
-                under_way.spawn(async move { courier.deliver(due).await });
-            }
+            let held_back = self.begin(&mut under_way);
+            let now = clock.elapsed();
             tokio::select! {
                 Some(done) = under_way.join_next() => self.take_back(done, &mut under_way),
                 // An error: nobody puts anything into the outbox any more; what is in it is delivered all the same.
                 Ok(()) = self.outbox.changed() => self.places.look_again(),
-                () = clock.sleep(pause) => self.places.look_again(),
+                () = clock.sleep(self.tempo.wait(now)), if held_back => {}
+                () = clock.sleep(look_at.saturating_sub(now)) => self.places.look_again(),
             }
+        }
+    }
+
+    /// Begins what has a place; says whether some of it has to wait for its turn.
+    fn begin(&mut self, under_way: &mut JoinSet<Returned>) -> bool {
+        loop {
+            let now = self.courier.clock.elapsed();
+            if !self.tempo.wait(now).is_zero() {
+                return self.places.may_start();
+            }
+            let Some(due) = self.places.start() else { return false };
+            self.tempo.begin(now);
+            let courier = self.courier.clone();
+            under_way.spawn(async move { courier.deliver(due).await });
         }
     }
 
@@ -121,7 +140,13 @@ impl Deliverer {
         let mut next = Some(first);
         while let Some(done) = next {
             match done {
-                Ok(returned) => self.places.take_back(&returned),
+                Ok(returned) => {
+                    self.places.take_back(&returned);
+                    if returned.arrived != Some(true) {
+                        // It comes again, perhaps before anything else.
+                        self.look_at = None;
+                    }
+                }
                 // Its place stays taken, which is the lesser evil: a task that panics once may do so for ever.
                 Err(error) => tracing::error!(%error, "a delivery's task failed"),
             }
@@ -129,7 +154,7 @@ impl Deliverer {
         }
     }
 
-    /// Reads what is due, when there is room for it; says when to look again.
+    /// Reads what is due, when there is room for it; says when to look again, on [`Clock::elapsed`].
     async fn fill(&mut self) -> Result<Duration, StoreError> {
         if self.places.wants_more() {
             let limit = READ_AT_ONCE.saturating_add(self.places.in_hand());
@@ -140,10 +165,20 @@ impl Deliverer {
             let due = self.courier.store.due_deliveries(query).await?;
             let all = due.len() < limit as usize;
             self.places.offer(due, all);
+            self.look_at = None;
         }
-        let now = self.courier.clock.now();
-        let next = self.courier.store.next_delivery(now).await?;
-        Ok(next.map_or(LOOK_EVERY, |next| next.since(now).min(LOOK_EVERY)))
+        match self.look_at {
+            Some(look_at) if look_at > self.courier.clock.elapsed() => Ok(look_at),
+            _ => self.next_look().await,
+        }
+    }
+
+    async fn next_look(&mut self) -> Result<Duration, StoreError> {
+        let Courier { store, clock, .. } = &*self.courier;
+        let now = clock.now();
+        let next = store.next_delivery(now).await?;
+        let look_at = clock.elapsed() + next.map_or(LOOK_EVERY, |next| next.since(now).min(LOOK_EVERY));
+        Ok(*self.look_at.insert(look_at))
     }
 }
 

@@ -122,11 +122,13 @@ impl Places {
         }
     }
 
+    /// Whether a delivery has a place.
+    pub(super) fn may_start(&self) -> bool {
+        self.free_lane().is_some()
+    }
+
     /// The next delivery that has a place: of the receiver with the fewest on their way.
     pub(super) fn start(&mut self) -> Option<DueDelivery> {
-        if self.busy >= self.max {
-            return None;
-        }
         let host = self.free_lane()?;
         let lane = self.lanes.get_mut(&host)?;
         let due = lane.queue.pop_front()?;
@@ -139,18 +141,21 @@ impl Places {
     }
 
     fn free_lane(&self) -> Option<Arc<str>> {
-        let free = self.lanes.iter().filter(|(_, lane)| self.may_start(lane));
+        if self.busy >= self.max {
+            return None;
+        }
+        let free = self.lanes.iter().filter(|(_, lane)| self.has_place(lane));
         free.min_by_key(|(_, lane)| lane.busy).map(|(host, _)| host.clone())
     }
 
-    fn may_start(&self, lane: &Lane) -> bool {
+    fn has_place(&self, lane: &Lane) -> bool {
         let Some(due) = lane.queue.front() else { return false };
         let fits = self.busy == 0 || self.bytes + due.bytes <= BYTES_MAX;
-        let has_place = match lane.is_in_trouble() {
+        let is_free = match lane.is_in_trouble() {
             true => lane.busy < PLACES_IN_TROUBLE && self.busy_in_trouble <= self.max / 2,
             false => lane.busy < self.max_per_target,
         };
-        fits && has_place
+        fits && is_free
     }
 
     /// A delivery has come back.

@@ -1,9 +1,10 @@
 // A receiver of webhooks that follows fal's rules, with the address of the keys as its only setting.
 //
-// Reads one delivery from standard input: {"headers": {..}, "body": "<base64>"}. Prints what it thinks of it.
+// Prints its address, and then a line of JSON for each delivery: what it thinks of it, and its body.
 
 import { createHash, createPublicKey, verify } from "node:crypto";
-import { text } from "node:stream/consumers";
+import { createServer } from "node:http";
+import { buffer } from "node:stream/consumers";
 
 const TOLERANCE_SECONDS = 300;
 // What stands in front of the 32 bytes of an ED25519 key in its DER form.
@@ -29,5 +30,11 @@ async function judge(headers, body) {
     return "no key fits";
 }
 
-const delivery = JSON.parse(await text(process.stdin));
-console.log(await judge(delivery.headers, Buffer.from(delivery.body, "base64")));
+const server = createServer(async (request, answer) => {
+    const body = await buffer(request);
+    const judged = await judge(request.headers, body);
+    console.log(JSON.stringify({ judged, body: body.toString("base64") }));
+    answer.statusCode = judged === "verified" ? 200 : 401;
+    answer.end(judged);
+});
+server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));

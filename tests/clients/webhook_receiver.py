@@ -1,15 +1,15 @@
 """A receiver of webhooks that follows fal's rules, with the address of the keys as its only setting.
 
-Reads one delivery from standard input: {"headers": {..}, "body": "<base64>"}. Prints what it thinks of it.
+Prints its address, and then a line of JSON for each delivery: what it thinks of it, and its body.
 """
 
 import base64
 import hashlib
 import json
 import os
-import sys
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
@@ -43,5 +43,20 @@ def verify(headers, body):
     return "no key fits"
 
 
-delivery = json.load(sys.stdin)
-print(verify(delivery["headers"], base64.b64decode(delivery["body"])))
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        judged = verify(self.headers, body)
+        print(json.dumps({"judged": judged, "body": base64.b64encode(body).decode()}), flush=True)
+        self.send_response(200 if judged == "verified" else 401)
+        self.send_header("content-length", str(len(judged)))
+        self.end_headers()
+        self.wfile.write(judged.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+print(f"http://127.0.0.1:{server.server_port}", flush=True)
+server.serve_forever()

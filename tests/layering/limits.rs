@@ -73,6 +73,7 @@ const NOT_LIMITS: &[(&str, &str)] = &[
     ("relay::REWRITING_MARGIN_BYTES", "room that a reply is given at first"),
     ("rules::MAPPED_BITS", "an address's form"),
     ("server.workers", "a choice: one for each core"),
+    ("serve::BACKGROUND_NICENESS", "a priority"),
     ("store::KNOWN_VERSION", "a version"),
     ("store::PREPARED_STATEMENTS", "room for the statements in the source"),
     ("store::COLUMNS", "columns in the source"),

@@ -16,13 +16,13 @@ from .measure import say
 from .stage import Stage
 from .workloads import Workload
 
-# Keys are asked for by the clock and not by the request, so under valgrind that question is put off.
-SETTINGS = "key_check_ms = 3600000"
+# Keys and open jobs are looked after by the clock and not by the request, so under valgrind that is put off.
+SETTINGS = "key_check_ms = 3600000\nwatch_after_seconds = 3600"
 WARM_UP = 100
 
 
 def per_request(stage: Stage, binary: Path, workload: Workload, requests: int, profile: Path | None) -> float:
-    """Instructions per request, and the profile of the 2N requests when a place for it is given."""
+    """Instructions per unit of work, and the profile of the 2N requests when a place for it is given."""
     out = stage.folder / f"{workload.name}.callgrind"
     recipe, key = stage.kitchen.relay(binary, f"valgrind-{workload.name}", SETTINGS)
     valgrind = [find("valgrind"), "--tool=callgrind", f"--callgrind-out-file={out}"]
@@ -31,13 +31,13 @@ def per_request(stage: Stage, binary: Path, workload: Workload, requests: int, p
         request = stage.request(workload, proxy, key)
         # One connection: which requests meet in one wake-up would depend on the machine.
         for count in (WARM_UP, requests, 2 * requests):
-            stage.generator.run(proxy.port, request, 1, requests=count)
+            stage.generator.run(proxy.port, request, 1, requests=count, flags=workload.flags())
             _dump(proxy.pid)
             say(f"{workload.name}: {count} requests under valgrind")
     _, short, long = (out.with_name(f"{out.name}.{number}") for number in (1, 2, 3))
     if profile:
         shutil.copy(long, profile)
-    return (_total(long) - _total(short)) / requests
+    return (_total(long) - _total(short)) / requests / workload.units
 
 
 def _dump(pid: int) -> None:

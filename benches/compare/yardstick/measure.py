@@ -14,7 +14,7 @@ from .load import Failed
 from .machine import find
 from .proxies import Proxy
 from .stage import Stage
-from .workloads import DOWN, POLL, STREAM, SUBMIT, UP, Workload
+from .workloads import DOWN, POLL, SOCKETS, STREAM, SUBMIT, UP, UPLOAD, Workload
 
 RATE_PER_SECOND = 1000
 OPEN_LOOP_CONNECTIONS = 64
@@ -22,6 +22,7 @@ SYSCALL_REQUESTS = 4000
 IDLE_CONNECTIONS = 5000
 SETTLE_SECONDS = 2.0
 STARTS = 5
+MEMORY_ROUNDS = 2
 
 BEGAN = time.monotonic()
 
@@ -30,7 +31,7 @@ Samples = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Clocked:
-    """CPU microseconds per request and requests per second, per proxy, one value a round."""
+    """CPU microseconds per unit of work and units per second, per proxy, one value a round."""
 
     cpu_us: Samples
     per_second: Samples
@@ -56,11 +57,13 @@ def clocked(stage: Stage, workload: Workload, rounds: int, seconds: float) -> Cl
             request = stage.request(workload, proxy)
             lasts = seconds if number >= 0 else 0.3
             before = processes.cpu_seconds(proxy.pid)
-            outcome = stage.generator.run(proxy.port, request, workload.connections, lasts)
+            outcome = stage.generator.run(
+                proxy.port, request, workload.connections, lasts, flags=workload.flags()
+            )
             spent = processes.cpu_seconds(proxy.pid) - before
             if number >= 0:
-                result.cpu_us[proxy.name].append(spent / outcome.requests * 1e6)
-                result.per_second[proxy.name].append(outcome.per_second)
+                result.cpu_us[proxy.name].append(spent / outcome.requests / workload.units * 1e6)
+                result.per_second[proxy.name].append(outcome.per_second * workload.units)
         say(f"{workload.name}: round {number + 1} of {rounds}")
     return result
 
@@ -82,14 +85,14 @@ def latency(stage: Stage, workload: Workload, rounds: int, seconds: float) -> di
 
 
 def syscalls(stage: Stage, workload: Workload) -> dict[str, float]:
-    """System calls of the whole process tree per request, by strace, over a bounded number of requests."""
+    """System calls of the whole process tree per unit of work, by strace, over a bounded number of turns."""
     return {proxy.name: _traced(stage, workload, proxy) for proxy in stage.proxies.values()}
 
 
 def _traced(stage: Stage, workload: Workload, proxy: Proxy) -> float:
     counts = stage.folder / f"{proxy.name}-{workload.name}.strace"
     request = stage.request(workload, proxy)
-    stage.generator.run(proxy.port, request, workload.connections, requests=200)
+    stage.generator.run(proxy.port, request, workload.connections, requests=200, flags=workload.flags())
     attach = [argument for pid in processes.tree(proxy.pid) for argument in ("-p", str(pid))]
     command = [find("strace"), "-c", "-f", "-o", str(counts), *attach]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -97,11 +100,13 @@ def _traced(stage: Stage, workload: Workload, proxy: Proxy) -> float:
         if not tracer.stderr or "attached" not in tracer.stderr.readline():
             raise Failed("strace could not attach: it needs the right to trace processes")
         time.sleep(0.3)
-        stage.generator.run(proxy.port, request, workload.connections, requests=SYSCALL_REQUESTS)
+        stage.generator.run(
+            proxy.port, request, workload.connections, requests=SYSCALL_REQUESTS, flags=workload.flags()
+        )
     finally:
         tracer.send_signal(signal.SIGINT)
         tracer.wait(timeout=20)
-    return _total_calls(counts) / SYSCALL_REQUESTS
+    return _total_calls(counts) / SYSCALL_REQUESTS / workload.units
 
 
 def _total_calls(counts: Path) -> int:
@@ -153,9 +158,31 @@ def _per_connection(stage: Stage, proxy: Proxy, workload: Workload, connections:
     request = stage.request(workload, proxy)
     stage.generator.run(proxy.port, stage.request(POLL, proxy), 4, requests=400)
     before = processes.resident_kib(proxy.pid)
-    with stage.generator.hold(proxy.port, request, connections, until):
+    with stage.generator.hold(proxy.port, request, connections, until, workload.flags()):
         time.sleep(SETTLE_SECONDS)
         return (processes.resident_kib(proxy.pid) - before) / connections
+
+
+def per_socket(stage: Stage) -> Samples:
+    """Resident KiB of an open socket that has carried a message each way, in fresh proxies; two each."""
+    result: Samples = {name: [] for name in stage.recipes}
+    for _ in range(MEMORY_ROUNDS):
+        for name, recipe in stage.recipes.items():
+            with ExitStack() as stack:
+                proxy = recipe.start(stack)
+                per_socket = _per_connection(stage, proxy, SOCKETS, SOCKETS.connections, "echoed")
+                result[name].append(per_socket)
+    return result
+
+
+def upload_growth(stage: Stage) -> Samples:
+    """The peak while 200 MiB pass in one upload, over what was resident before, in MiB; fresh proxies, two each."""
+    result: Samples = {name: [] for name in stage.recipes}
+    for _ in range(MEMORY_ROUNDS):
+        for name, recipe in stage.recipes.items():
+            with ExitStack() as stack:
+                result[name].append(_growth(stage, recipe.start(stack), UPLOAD) / 1024)
+    return result
 
 
 def starts(stage: Stage) -> Samples:

@@ -74,3 +74,9 @@ def _status_kib(pid: int, field: str) -> int:
         if line.startswith(field):
             return int(line.split()[1])
     return 0
+
+
+def thread_seconds(pid: int, name: str) -> float:
+    """On-CPU time of those threads of a process whose name begins so."""
+    tasks = [task for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text().startswith(name)]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

@@ -91,7 +91,7 @@ class Kitchen:
             out.write(text)
         return file
 
-    def relay(self, binary: Path, name: str = "relay", settings: str = "") -> tuple[Recipe, str]:
+    def relay(self, binary: Path, name: str = "relay", settings: str = "", sections: str = "") -> tuple[Recipe, str]:
         """The relay with a store of its own, and a tenant's key for it. `settings` are lines of `[relay]`."""
         port, admin = free_port(), free_port()
         upstream = f"http://127.0.0.1:{self.stub_port}"
@@ -106,6 +106,7 @@ max_connections = {CONNECTIONS}
 queue_url = "{upstream}"
 run_url = "{upstream}"
 rest_url = "{upstream}"
+cdn_url = "{upstream}"
 [[accounts]]
 name = "bench"
 key = "{self.upstream_key}"
@@ -116,6 +117,7 @@ url = "sqlite:///{self.folder}/{name}.db"
 [relay]
 max_body_bytes = {LARGEST_BODY_BYTES}
 {settings}
+{sections}
 [log]
 format = "json"
 level = "info"
@@ -183,6 +185,14 @@ http {{
             proxy_buffering off;
             proxy_pass http://stub;
         }}
+        location /put/ {{ client_body_buffer_size 64k; proxy_pass http://stub; }}
+        location ~ /realtime$ {{
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+            proxy_set_header Authorization $upstream_key;
+            proxy_read_timeout 600s;
+            proxy_pass http://stub;
+        }}
         # A result is the model's own output, in which nothing is rewritten.
         location ~ /requests/[^/]+$ {{ proxy_pass http://stub; }}
     }}
@@ -207,6 +217,7 @@ defaults
     timeout client 600s
     timeout server 600s
     timeout http-keep-alive 600s
+    timeout tunnel 600s
     option http-keep-alive
     http-reuse always
 frontend tenants

@@ -33,6 +33,9 @@ def markdown(results: dict[str, Any]) -> str:
     parts = [_machine(results["machine"])]
     if results["clocked"]:
         parts.append(_clocked(results["clocked"]))
+    for name, table in (("webhooks", _webhooks), ("socket_memory", _socket_memory), ("upload_growth", _upload_growth)):
+        if results.get(name):
+            parts.append(table(results[name]))
     for name, table in (("latency", _latency), ("syscalls", _syscalls), ("memory", _memory), ("start", _start)):
         if results.get(name):
             parts.append(table(results[name]))
@@ -63,8 +66,23 @@ def _clocked(results: dict[str, Any]) -> str:
             goal = f"{titles[workload].goal:g}" if name == "relay" else ""
             ratio = _with_spread(found["ratio"], 2) if "ratio" in found else ""
             numbers = [_with_spread(found["cpu_us"], 1), ratio, goal, _with_spread(found["per_second"], 0)]
-            rows.append([titles[workload].title, name, *numbers])
-    return _table(["work", "proxy", "CPU µs/request", "ratio to nginx", "goal", "requests/s"], rows)
+            rows.append([titles[workload].title, titles[workload].unit, name, *numbers])
+    return _table(["work", "unit", "proxy", "CPU µs/unit", "ratio to nginx", "goal", "units/s"], rows)
+
+
+def _socket_memory(results: dict[str, dict[str, float]]) -> str:
+    rows = [[name, _with_spread(found, 1)] for name, found in results.items()]
+    return _table(["proxy", "KiB per open socket"], rows)
+
+
+def _upload_growth(results: dict[str, dict[str, float]]) -> str:
+    rows = [[name, _with_spread(found, 1)] for name, found in results.items()]
+    return _table(["proxy", "growth over an upload of 200 MiB, MiB"], rows)
+
+
+def _webhooks(results: dict[str, dict[str, float]]) -> str:
+    rows = [[what, _with_spread(found, 2 if "ratio" in what else 0)] for what, found in results.items()]
+    return _table(["webhooks", "measured"], rows)
 
 
 def _latency(results: dict[str, Any]) -> str:
@@ -79,7 +97,7 @@ def _latency(results: dict[str, Any]) -> str:
 def _syscalls(results: dict[str, dict[str, float]]) -> str:
     proxies = list(next(iter(results.values())))
     rows = [[workload, *(f"{found[name]:.2f}" for name in proxies)] for workload, found in results.items()]
-    return _table(["system calls/request", *proxies], rows)
+    return _table(["system calls/unit", *proxies], rows)
 
 
 def _memory(results: dict[str, dict[str, float]]) -> str:

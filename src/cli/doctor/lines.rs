@@ -23,13 +23,13 @@ pub(in crate::cli) struct Site {
 
 impl Site {
     /// The address for clients that speak both, and the authority that it needs.
-    pub(super) fn either(&self) -> Option<(&str, Option<&str>)> {
+    pub(in crate::cli) fn either(&self) -> Option<(&str, Option<&str>)> {
         let plain = self.http.as_deref().map(|http| (http, None));
         plain.or_else(|| self.https.as_deref().map(|https| (https, self.ca_path())))
     }
 
     /// The authority's file, when its path can be written down.
-    pub(super) fn ca_path(&self) -> Option<&str> {
+    pub(in crate::cli) fn ca_path(&self) -> Option<&str> {
         self.ca_file.as_deref().and_then(std::path::Path::to_str)
     }
 }

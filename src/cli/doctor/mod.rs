@@ -6,7 +6,7 @@ mod limits;
 pub(super) mod lines;
 mod loan;
 mod official;
-mod place;
+pub(super) mod place;
 mod plain;
 mod report;
 mod steps;
@@ -84,7 +84,7 @@ pub struct Doctor {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the form that clap wants")]
-fn secret(text: &str) -> Result<Secret, Infallible> {
+pub(super) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
@@ -121,7 +121,7 @@ impl Client {
 /// Prints the lines, walks the steps, and fails when one fails that should work.
 pub(super) async fn run(doctor: &Doctor, place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     let config = place.load()?;
-    let site = place::site(doctor, &config, place.sandbox)?;
+    let site = place::site(doctor.url.as_deref(), doctor.ca_file.as_deref(), &config, place.sandbox)?;
     let address = place::address(doctor.client, &site)?;
     let given = Loan::given(doctor, place.kind())?;
     if doctor.lines {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use url::Url;
 
+use super::Client;
 use super::lines::Site;
-use super::{Client, Doctor};
 use crate::cli::health::reachable;
 use crate::config::Config;
 use crate::tls;
@@ -16,15 +16,20 @@ use crate::tls;
 /// How long a relay may take to say that it is there.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The relay's addresses: `--url`, else `server.public_url`, else its listeners on this machine.
-pub(super) fn site(doctor: &Doctor, config: &Config, sandbox: bool) -> anyhow::Result<Site> {
-    let ca_file = match &doctor.ca_file {
+/// The relay's addresses: the one that the user `named`, else `server.public_url`, else its listeners on this machine.
+pub(in crate::cli) fn site(
+    named: Option<&str>,
+    ca_file: Option<&Path>,
+    config: &Config,
+    sandbox: bool,
+) -> anyhow::Result<Site> {
+    let ca_file = match ca_file {
         Some(file) => {
             Some(std::path::absolute(file).with_context(|| format!("--ca-file {}", file.display()))?)
         }
         None => sandbox_ca(config, sandbox),
     };
-    let named = doctor.url.as_deref().or(config.server.public_url.as_deref());
+    let named = named.or(config.server.public_url.as_deref());
     if let Some(url) = named {
         let base = base(url)?;
         let secure = base.starts_with("https://");
@@ -33,9 +38,7 @@ pub(super) fn site(doctor: &Doctor, config: &Config, sandbox: bool) -> anyhow::R
     }
     let server = &config.server;
     let port = |name: &str, address: SocketAddr| match address.port() {
-        0 => bail!(
-            "server.{name} takes any free port, so doctor cannot know it; say where the relay is with --url"
-        ),
+        0 => bail!("server.{name} takes any free port, so it is not known here; say where the relay is"),
         port => Ok(port),
     };
     port("listen", server.listen)?;
@@ -56,16 +59,25 @@ fn sandbox_ca(config: &Config, sandbox: bool) -> Option<PathBuf> {
 /// An address that others are built upon.
 fn base(text: &str) -> anyhow::Result<String> {
     let url = Url::parse(text)
-        .with_context(|| format!("--url {text} is no address; write https://relay.example.com"))?;
-    ensure!(matches!(url.scheme(), "http" | "https"), "--url must begin with https:// or http://");
+        .with_context(|| format!("{text} is no address of a relay; write https://relay.example.com"))?;
+    ensure!(
+        matches!(url.scheme(), "http" | "https"),
+        "the relay's address must begin with https:// or http://"
+    );
     ensure!(
         url.username().is_empty() && url.password().is_none(),
-        "--url must hold no user name or password"
+        "the relay's address must hold no user name or password"
     );
-    ensure!(url.query().is_none() && url.fragment().is_none(), "--url must end before any `?` or `#`");
+    ensure!(
+        url.query().is_none() && url.fragment().is_none(),
+        "the relay's address must end before any `?` or `#`"
+    );
     let base = url.as_str().trim_end_matches('/').to_owned();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:[]".contains(c);
-    ensure!(base.chars().all(plain), "--url must be a plain address, such as https://relay.example.com");
+    ensure!(
+        base.chars().all(plain),
+        "the relay's address must be a plain address, such as https://relay.example.com"
+    );
     Ok(base)
 }
 

@@ -1,9 +1,11 @@
 //! The key that signs.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::{BodyDigest, PublicKey, REQUEST_ID, SIGNATURE, Stamp, TIMESTAMP, USER_ID};
+use super::{
+    BodyDigest, PublicKey, REQUEST_ID, SIGNATURE, Stamp, TIMESTAMP, USER_ID, WEBHOOK_ID, X_RELAY_DELIVERY_ID,
+};
 use crate::clock::Timestamp;
 use crate::secret::Seed;
 
@@ -16,6 +18,19 @@ pub struct SigningKey {
 /// A signature of a webhook, in lower-case hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature(String);
+
+/// A delivery of the relay's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// The delivery's id.
+    pub id: &'a str,
+    /// The request that it is about.
+    pub request_id: &'a str,
+    /// Whose request it is.
+    pub user_id: &'a str,
+    /// What is sent.
+    pub body: &'a [u8],
+}
 
 impl SigningKey {
     /// The key that grows from `seed`, always the same one. `None` when the cryptographic library refuses it.
@@ -47,6 +62,18 @@ impl SigningKey {
             (SIGNATURE, signature.as_str()),
         ];
         values.into_iter().map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?))).collect()
+    }
+}
+
+impl Delivery<'_> {
+    /// Its headers when it leaves at `now`: fal's four, its id, and what its body is.
+    pub fn headers(&self, key: &SigningKey, now: Timestamp) -> Option<HeaderMap> {
+        let mut headers = key.headers(self.request_id, self.user_id, now, self.body)?;
+        let id = HeaderValue::from_str(self.id).ok()?;
+        headers.insert(X_RELAY_DELIVERY_ID, id.clone());
+        headers.insert(WEBHOOK_ID, id);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Some(headers)
     }
 }
 

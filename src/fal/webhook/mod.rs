@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderName;
 
 pub use envelope::{envelope, envelope_without, not_json};
-pub use key::{Signature, SigningKey};
+pub use key::{Delivery, Signature, SigningKey};
 pub use keys::{BadKeys, PublicKey, PublicKeys};
 pub use verify::{Claim, Unverified, verify};
 
@@ -21,6 +21,11 @@ pub const USER_ID: HeaderName = HeaderName::from_static("x-fal-webhook-user-id")
 pub const TIMESTAMP: HeaderName = HeaderName::from_static("x-fal-webhook-timestamp");
 /// The signature in hex.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("x-fal-webhook-signature");
+
+/// The id of a delivery of the relay's, the same at each try, so that a receiver can tell a copy.
+const X_RELAY_DELIVERY_ID: HeaderName = HeaderName::from_static("x-relay-delivery-id");
+/// The same under the name of Standard Webhooks.
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 
 /// The query parameter of a submit that names the receiver.
 pub const FAL_WEBHOOK: &str = "fal_webhook";

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::front::Readiness;
+use super::readiness::Readiness;
 use crate::admin::{Admin, AdminError};
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use problem::Problem;

@@ -6,7 +6,7 @@ mod account;
 mod csv;
 mod days;
 mod models;
-mod query;
+pub(super) mod query;
 mod tokens;
 mod usage;
 

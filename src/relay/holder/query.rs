@@ -10,15 +10,15 @@ use crate::relay::refusal::Refusal;
 const SHOWN_CHARS: usize = 64;
 
 /// The parameters of a query, in the order in which they were written.
-pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(in crate::relay) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
-    pub(super) fn read(query: &'a str) -> Self {
+    pub(in crate::relay) fn read(query: &'a str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).collect())
     }
 
     /// Refuses parameters that none of `names` is: a misspelt one would be silently without effect.
-    pub(super) fn only(&self, names: &[&str]) -> Result<(), Refusal> {
+    pub(in crate::relay) fn only(&self, names: &[&str]) -> Result<(), Refusal> {
         match self.0.iter().find(|(name, _)| !names.contains(&&**name)) {
             Some((name, _)) => {
                 Err(wrong(&shown(name), format!("is no parameter here; there are {}", names.join(", "))))
@@ -28,7 +28,7 @@ impl<'a> Query<'a> {
     }
 
     /// The value of a parameter that is written once at most.
-    pub(super) fn one(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
+    pub(in crate::relay) fn one(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (first, None) => Ok(first),
@@ -37,7 +37,7 @@ impl<'a> Query<'a> {
     }
 
     /// The values of a parameter that may be repeated, and have several values between commas.
-    pub(super) fn list(&self, name: &'static str) -> Vec<&str> {
+    pub(in crate::relay) fn list(&self, name: &'static str) -> Vec<&str> {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim).collect()
     }
 
@@ -47,11 +47,11 @@ impl<'a> Query<'a> {
 }
 
 /// The beginning of a wrong word.
-pub(super) fn shown(word: &str) -> String {
+pub(in crate::relay) fn shown(word: &str) -> String {
     word.chars().take(SHOWN_CHARS).collect()
 }
 
 /// The refusal of a parameter's value.
-pub(super) fn wrong(name: &str, reason: impl Into<String>) -> Refusal {
+pub(in crate::relay) fn wrong(name: &str, reason: impl Into<String>) -> Refusal {
     Refusal::Parameter { name: name.into(), reason: reason.into() }
 }

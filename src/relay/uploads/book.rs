@@ -1,6 +1,7 @@
 //! How many bytes each upload that is under way has brought, so that its parts together are no more than it may have. In
 //! memory: a restart forgets it, and the upload begins to count anew (invariant 9).
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,14 +31,7 @@ impl Book {
     /// Keeps room for `declared` bytes, or for all that there is left when nobody knows how many will come. `None` when they
     /// would be more than `max_bytes` with what came before.
     pub(super) fn reserve(&self, upload: UploadId, declared: Option<u64>, max_bytes: u64) -> Option<Room> {
-        let taken = match self.0.get(&upload) {
-            Some(taken) => taken,
-            None => {
-                let taken = Arc::new(AtomicU64::new(0));
-                self.0.insert(upload, taken.clone());
-                taken
-            }
-        };
+        let Ok(taken) = self.0.get_or_insert_with(&upload, || Ok::<_, Infallible>(Arc::default()));
         let wanted = |taken: u64| declared.unwrap_or(max_bytes.saturating_sub(taken));
         let with = |taken: u64| taken.checked_add(wanted(taken)).filter(|sum| *sum <= max_bytes);
         let before = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with).ok()?;
@@ -67,6 +61,8 @@ impl Drop for Room {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     const UPLOAD: UploadId = UploadId([1; 16]);
@@ -81,6 +77,25 @@ mod tests {
         assert_eq!(book.reserve(UPLOAD, None, 100).unwrap().bytes(), 40);
         assert!(book.reserve(UPLOAD, Some(u64::MAX), 100).is_none());
         assert!(book.reserve(UploadId([2; 16]), Some(100), 100).is_some());
+    }
+
+    #[test]
+    fn parts_that_come_at_once_share_one_count() {
+        let (book, gate) = (Book::default(), Barrier::new(4));
+        for number in 0..500_u128 {
+            let upload = UploadId(number.to_be_bytes());
+            let reserve = || {
+                gate.wait();
+                let room = book.reserve(upload, Some(60), 100);
+                gate.wait();
+                room.is_some()
+            };
+            let passed = std::thread::scope(|scope| {
+                let parts: Vec<_> = (0..4).map(|_| scope.spawn(reserve)).collect();
+                parts.into_iter().map(|part| part.join().unwrap()).filter(|passed| *passed).count()
+            });
+            assert_eq!(passed, 1);
+        }
     }
 
     #[test]

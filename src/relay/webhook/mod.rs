@@ -5,16 +5,20 @@
 mod ending;
 mod follower;
 mod following;
+mod listening;
 
 use url::form_urlencoded;
 
 pub(super) use following::Following;
+pub use listening::Listen;
+pub(super) use listening::Listeners;
 
 use super::Relay;
 use super::refusal::Refusal;
 use crate::fal::webhook::FAL_WEBHOOK;
 use crate::fal::webhooks_of;
 use crate::ids::CallId;
+use crate::outside::Refused;
 use crate::store::NewWebhook;
 
 impl Relay {
@@ -28,8 +32,7 @@ impl Relay {
         if text.is_empty() {
             return Ok(None);
         }
-        let target =
-            self.shared.guard.judge(&text).map_err(|refused| Refusal::WebhookTarget(refused.to_string()))?;
+        let target = self.shared.guard.judge(&text).map_err(|refused| refuse(&refused))?;
         let name = self.shared.random.uuid().map_err(|error| Refusal::Internal(error.to_string()))?;
         let name = format!("whd_{}", name.simple()).into();
         let (target, host) = (target.as_str().into(), target.authority().into());
@@ -47,4 +50,15 @@ impl Relay {
         }
         path
     }
+}
+
+/// A developer who names the machine in front of him is told how to hear of his jobs all the same.
+fn refuse(refused: &Refused) -> Refusal {
+    Refusal::WebhookTarget(match refused {
+        Refused::Network(_) => format!(
+            "{refused}. For a receiver on your own machine name `https://listen.invalid/` and run `fal-relay webhook listen \
+             --forward <its address>`"
+        ),
+        _ => refused.to_string(),
+    })
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
+use crate::fal::webhook::{Delivery, SigningKey};
 use crate::ids::{CallId, DeliveryId, RequestId, TenantId};
 
 use super::ledger::OpenCall;
@@ -86,6 +88,15 @@ pub struct Message {
     /// Tries on the ladder so far.
     pub tries: u32,
     pub body: Bytes,
+}
+
+impl Message {
+    /// Its headers when it leaves at `now`, signed with `key`.
+    pub fn headers(&self, key: &SigningKey, now: Timestamp) -> Option<HeaderMap> {
+        let user_id = self.tenant_id.to_string();
+        let request_id = self.request_id.as_str();
+        Delivery { id: &self.name, request_id, user_id: &user_id, body: &self.body }.headers(key, now)
+    }
 }
 
 /// What became of a try.

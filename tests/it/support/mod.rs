@@ -27,6 +27,14 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// An address that nobody has, for a relay that must be found there again: below the ports that the system gives to others
+/// meanwhile.
+pub(crate) fn free_address() -> String {
+    let first = 9_000 + u16::try_from(std::process::id() % 900).unwrap();
+    let mut free = (first..).filter_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+    free.next().unwrap().local_addr().unwrap().to_string()
+}
+
 /// Leaves others a moment between two looks.
 pub(crate) async fn pause() {
     tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 mod delivery;
 mod drill;
 mod ends;
+mod listen;
 mod store;
 mod submit;
 

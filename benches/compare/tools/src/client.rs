@@ -51,6 +51,27 @@ impl Client {
         Ok(status)
     }
 
+    /// Leaves HTTP with a handshake.
+    pub fn switch(&mut self, handshake: &[u8]) -> io::Result<()> {
+        self.socket.write_all(handshake)?;
+        match self.read_head()? {
+            (101, _, 0) => Ok(()),
+            (101, ..) => Err(broken("bytes before the first message")),
+            (status, ..) => Err(broken(&format!("status {status} to a handshake"))),
+        }
+    }
+
+    /// Sends messages and reads so many bytes of echoes.
+    pub fn echo(&mut self, messages: &[u8], echoed_bytes: usize) -> io::Result<()> {
+        self.socket.write_all(messages)?;
+        let mut left = echoed_bytes;
+        while left > 0 {
+            let read = self.read(0)?;
+            left = left.checked_sub(read).ok_or_else(|| broken("more came than was sent"))?;
+        }
+        Ok(())
+    }
+
     /// Gives the buffer back and keeps the connection open.
     pub fn into_socket(self) -> TcpStream {
         self.socket

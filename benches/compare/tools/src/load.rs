@@ -3,6 +3,7 @@
 //! In the open loop the clock of a request starts when it was due, not when a connection was free for it, so a proxy that
 //! stalls is charged for all whom it kept waiting (no coordinated omission).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::flags::{Failure, Flags};
+use crate::work::Work;
 
 /// However wrong a call of this program is, it ends.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -17,7 +19,7 @@ const CONNECTIONS_MAX: usize = 1024;
 
 struct Plan {
     to: SocketAddr,
-    request: Vec<u8>,
+    work: Work,
     requests: u64,
     lasts: Duration,
     /// Time from one request to the next, over all connections; none in the closed loop.
@@ -41,7 +43,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
     let lasts = flags.optional("seconds")?.map_or(LONGEST, Duration::from_secs_f64).min(LONGEST);
     let plan = Arc::new(Plan {
         to: flags.loopback("to")?,
-        request: std::fs::read(flags.required::<String>("request")?)?,
+        work: Work::read(flags)?,
         requests: flags.optional("requests")?.unwrap_or(u64::MAX),
         lasts,
         pace: flags.optional("rate")?.map(|rate: f64| Duration::from_secs_f64(1.0 / rate)),
@@ -66,7 +68,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
 impl Plan {
     fn drive(&self) -> Outcome {
         let mut outcome = Outcome::default();
-        let client = Client::connect(self.to, None);
+        let client = self.connect();
         self.gate.wait();
         let start = Instant::now();
         match client {
@@ -74,6 +76,12 @@ impl Plan {
             Err(error) => outcome.fail(error.to_string()),
         }
         outcome
+    }
+
+    fn connect(&self) -> io::Result<Client> {
+        let mut client = Client::connect(self.to, None)?;
+        self.work.begin(&mut client)?;
+        Ok(client)
     }
 
     fn requests(&self, client: &mut Client, start: Instant, outcome: &mut Outcome) {
@@ -84,7 +92,7 @@ impl Plan {
                 return;
             }
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            match client.exchange(&self.request) {
+            match self.work.once(client) {
                 Ok(200..300) => outcome.latencies.push(due.elapsed()),
                 Ok(status) => outcome.fail(format!("status {status}")),
                 Err(error) => return outcome.fail(error.to_string()),

@@ -3,17 +3,20 @@
 
 mod client;
 mod flags;
+mod frames;
 mod hold;
 mod load;
 mod message;
 mod stub;
+mod work;
 
 use flags::{Failure, Flags};
 
 const USAGE: &str = "\
 compare-tools stub --listen ADDR
 compare-tools load --to ADDR --request FILE --connections N (--seconds S | --requests N) [--rate PER_SECOND]
-compare-tools hold --to ADDR --request FILE --connections N --until answered|event";
+    [--message BYTES [--together N]]
+compare-tools hold --to ADDR --request FILE --connections N --until answered|event|echoed [--message BYTES]";
 
 fn main() -> std::process::ExitCode {
     match run() {

@@ -1,6 +1,8 @@
-//! An upstream that answers like fal's queue, on one thread: submit, status, result, status stream.
+//! An upstream that answers like fal, on one thread: submit, status, result, status stream; uploads; sockets that echo; and
+//! a receiver of webhooks.
 //!
-//! The endpoint tells the size of results: `bench/size-65536` has results of 65,536 bytes, any other of 512.
+//! The endpoint tells the size of results: `bench/size-65536` has results of 65,536 bytes, any other of 512. Jobs of
+//! `bench/done` have ended when they are first asked after, others never do.
 
 use std::cell::Cell;
 use std::io;
@@ -11,9 +13,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::flags::{Failure, Flags};
+use crate::frames::{self, ACCEPT};
 use crate::message::{Framing, Remaining, head};
 
 const QUEUE: &str = "https://queue.fal.run";
+/// Jobs of this endpoint have ended.
+const DONE: &str = "/bench/done";
+/// Webhooks come here.
+const HOOK: &str = "/hook";
+/// And here to a receiver that takes as long as one on the internet.
+const SLOW_HOOK: &str = "/hook-far";
+const RECEIVER_TAKES: Duration = Duration::from_millis(20);
 const RESULT_BYTES: usize = 512;
 const RESULT_BYTES_MAX: usize = 1 << 30;
 /// How much of a long result is written at once.
@@ -32,7 +42,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
 
 async fn serve(listen: std::net::SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
-    let state = Rc::new(State::default());
+    let state = Rc::new(State { listen: listen.to_string(), ..State::default() });
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
@@ -44,7 +54,9 @@ async fn serve(listen: std::net::SocketAddr) -> io::Result<()> {
 
 #[derive(Default)]
 struct State {
+    listen: String,
     submits: Cell<u64>,
+    hooks: Cell<u64>,
     requests: Cell<u64>,
 }
 
@@ -57,8 +69,10 @@ struct Connection {
 
 enum Answer {
     Whole(Vec<u8>),
+    Later(Vec<u8>),
     Long { head: Vec<u8>, bytes: usize },
     Events(Vec<u8>),
+    Socket(Vec<u8>),
 }
 
 impl Connection {
@@ -72,8 +86,13 @@ impl Connection {
             self.state.requests.set(self.state.requests.get() + 1);
             match answer {
                 Answer::Whole(bytes) => self.socket.write_all(&bytes).await?,
+                Answer::Later(bytes) => {
+                    tokio::time::sleep(RECEIVER_TAKES).await;
+                    self.socket.write_all(&bytes).await?;
+                }
                 Answer::Long { head, bytes } => self.write_long(&head, bytes).await?,
                 Answer::Events(first) => return self.stream(&first).await,
+                Answer::Socket(head) => return self.echo(&head).await,
             }
         }
         Ok(())
@@ -135,6 +154,32 @@ impl Connection {
         self.socket.write_all(JSON_FRAME.1.as_bytes()).await
     }
 
+    /// Sends back a message for each that comes, those that came together in one write.
+    async fn echo(mut self, head: &[u8]) -> io::Result<()> {
+        self.socket.write_all(head).await?;
+        let mut echoes = Vec::new();
+        loop {
+            echoes.clear();
+            let mut at = 0;
+            while let Some(frame) = frames::first(&self.buffer[at..self.filled]) {
+                if frame.closes {
+                    return Ok(());
+                }
+                echoes.extend(frames::from_server(frame.payload));
+                at += frame.bytes;
+            }
+            self.buffer.copy_within(at..self.filled, 0);
+            self.filled -= at;
+            self.socket.write_all(&echoes).await?;
+            if self.filled == self.buffer.len() {
+                self.buffer.resize((2 * self.filled).min(BUFFER_BYTES_MAX), 0);
+            }
+            if self.read().await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     async fn stream(mut self, first: &[u8]) -> io::Result<()> {
         self.buffer = vec![0; 64];
         self.socket.write_all(first).await?;
@@ -157,16 +202,39 @@ impl State {
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let path = path.split('?').next().unwrap_or_default();
         if path == "/count" {
-            return Answer::Whole(json("200 OK", &format!("{{\"requests\":{}}}", self.requests.get())));
+            let (requests, hooks) = (self.requests.get(), self.hooks.get());
+            return Answer::Whole(json("200 OK", &format!("{{\"requests\":{requests},\"hooks\":{hooks}}}")));
+        }
+        if path.ends_with("/realtime") {
+            return Answer::Socket(switching());
         }
         let (endpoint, rest) = path.split_once("/requests/").unwrap_or((path, ""));
         let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
         match (method, verb) {
+            ("POST", _) if path == HOOK || path == SLOW_HOOK => {
+                self.hooks.set(self.hooks.get() + 1);
+                let answer = json("200 OK", "");
+                if path == HOOK { Answer::Whole(answer) } else { Answer::Later(answer) }
+            }
+            ("POST", _) if path.starts_with("/storage/upload/") => {
+                Answer::Whole(json("200 OK", &self.begun()))
+            }
+            ("PUT", _) => Answer::Whole(json("200 OK", "")),
             ("POST", _) => Answer::Whole(json("200 OK", &self.submitted(endpoint))),
+            (_, "status") if endpoint == DONE => {
+                Answer::Whole(json("200 OK", &status(endpoint, id, "COMPLETED")))
+            }
             (_, "status") => Answer::Whole(json("202 Accepted", &status(endpoint, id, "IN_PROGRESS"))),
             (_, "status/stream") => Answer::Events(events(&status(endpoint, id, "IN_PROGRESS"))),
             _ => result(result_bytes(endpoint)),
         }
+    }
+
+    fn begun(&self) -> String {
+        format!(
+            r#"{{"upload_url":"http://{}/put/file","file_url":"https://v3.fal.media/files/bench/file"}}"#,
+            self.listen
+        )
     }
 
     fn submitted(&self, endpoint: &str) -> String {
@@ -215,6 +283,11 @@ fn json(status: &str, body: &str) -> Vec<u8> {
 fn head_of(status: &str, length: usize) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n")
         .into_bytes()
+}
+
+fn switching() -> Vec<u8> {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ";
+    format!("{head}{ACCEPT}\r\n\r\n").into_bytes()
 }
 
 fn events(data: &str) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The steps of a row that is open.
 
-use rusqlite::{Row, named_params};
+use rusqlite::Row;
 
 use crate::clock::Timestamp;
 use crate::ids::CallId;
@@ -15,25 +15,25 @@ pub(super) fn hold(session: &Session<'_>, call: &NewCall) -> Result<HeldCall, St
     let id = CallId(session.insert(
         "INSERT INTO calls (tenant_id, key_id, token_id, account, endpoint, kind, lease, tags, unit_price, unit, multiplier,
                             price_version, hold_nano, hold_basis, held_at)
-         VALUES (:tenant, :key, :token, :account, :endpoint, :kind, :lease, :tags, :unit_price, :unit, :multiplier,
-                 :price_version, :hold, :hold_basis, :held_at)",
-        named_params! {
-            ":tenant": call.tenant_id,
-            ":key": call.key_id,
-            ":token": call.token_id,
-            ":account": call.account,
-            ":endpoint": call.endpoint,
-            ":kind": call.kind,
-            ":lease": call.lease,
-            ":tags": call.tags,
-            ":unit_price": call.terms.unit_price,
-            ":unit": call.terms.unit,
-            ":multiplier": call.terms.multiplier,
-            ":price_version": call.terms.price_version,
-            ":hold": call.hold,
-            ":hold_basis": call.hold_basis,
-            ":held_at": call.held_at,
-        },
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        // By place: to look fifteen names up at each hold costs as much as a statement.
+        (
+            call.tenant_id,
+            call.key_id,
+            call.token_id,
+            &call.account,
+            &call.endpoint,
+            call.kind,
+            call.lease,
+            &call.tags,
+            call.terms.unit_price,
+            &call.terms.unit,
+            call.terms.multiplier,
+            call.terms.price_version,
+            call.hold,
+            call.hold_basis,
+            call.held_at,
+        ),
     )?);
     if let Some(webhook) = &call.webhook {
         webhooks::begin(session, id, call.tenant_id, webhook)?;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::Row;
 
 use crate::clock::Timestamp;
-use crate::ids::DeliveryId;
+use crate::ids::{DeliveryId, TenantId};
 use crate::store::sqlite::query::Query;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::session::Session;
@@ -69,6 +69,18 @@ macro_rules! select_messages {
 pub(super) fn message(session: &Session<'_>, id: DeliveryId) -> Result<Option<Message>, StoreError> {
     let sql = select_messages!("WHERE deliveries.id = ?1 AND deliveries.state = 'waiting'");
     rows::one(session, sql, (id,), read_message)
+}
+
+pub(super) fn message_after(
+    session: &Session<'_>,
+    tenant: TenantId,
+    after: DeliveryId,
+) -> Result<Option<Message>, StoreError> {
+    let sql = select_messages!(
+        "WHERE deliveries.id = (SELECT id FROM deliveries INDEXED BY deliveries_by_tenant
+                                WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT 1)"
+    );
+    rows::one(session, sql, (tenant, after), read_message)
 }
 
 fn read_message(row: &Row<'_>) -> Result<Message, StoreError> {

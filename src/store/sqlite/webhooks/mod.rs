@@ -5,7 +5,7 @@ mod outbox;
 mod records;
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, DeliveryId};
+use crate::ids::{CallId, DeliveryId, TenantId};
 use crate::store::{
     Attempt, AttemptRecord, Author, DeliveryFilter, DeliveryRecord, DueDelivery, DueQuery, Finished,
     FollowedCall, Message, NewDelivery, Next, Outbox, Redelivery, Settlement, Verb, Webhooks,
@@ -43,6 +43,10 @@ impl Webhooks for SqliteStore {
 
     fn message(&self, id: DeliveryId) -> Verb<'_, Option<Message>> {
         self.read(move |session| due::message(session, id))
+    }
+
+    fn message_after(&self, tenant: TenantId, after: DeliveryId) -> Verb<'_, Option<Message>> {
+        self.read(move |session| due::message_after(session, tenant, after))
     }
 
     fn attempted(&self, id: DeliveryId, attempt: Attempt, next: Next) -> Verb<'_, bool> {
