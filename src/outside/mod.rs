@@ -2,6 +2,7 @@
 //! operator's own network, so each is judged by its text, and again by every address that its name stands for at the moment
 //! of connecting; only what was judged is dialled.
 
+mod certificate;
 mod client;
 mod networks;
 mod refused;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use certificate::tls_fault;
 pub use client::Client;
 pub use refused::{Refused, refusal};
 pub use target::Target;

@@ -78,9 +78,6 @@ pub enum Refusal {
         /// How many that is.
         max: u32,
     },
-    /// The key has no client token of this number, or not any more.
-    #[error("This key has no client token of that number, or not any more.")]
-    UnknownToken,
     /// A key, or the process, has as many listeners for webhooks as it may.
     #[error(
         "{max} listen to the webhooks of this key or relay already, as many as may. End one, or come again later."
@@ -89,6 +86,9 @@ pub enum Refusal {
         /// How many that is.
         max: usize,
     },
+    /// The key has no client token of this number, or not any more.
+    #[error("This key has no client token of that number, or not any more.")]
+    UnknownToken,
     /// The key may not call this endpoint.
     #[error("This key may not call `{0}`. `GET /v1/models` lists what it may call.")]
     EndpointNotAllowed(Arc<str>),
@@ -196,8 +196,8 @@ impl Refusal {
             | Self::OriginNotAllowed
             | Self::KeyNeeded
             | Self::TooManyTokens { .. }
-            | Self::UnknownToken
             | Self::TooManyListeners { .. }
+            | Self::UnknownToken
             | Self::EndpointNotAllowed(_)
             | Self::Limited(_)
             | Self::OverBudget(_)

@@ -8,9 +8,9 @@ use http::{HeaderMap, StatusCode, header};
 use super::ladder::{Ladder, retry_after};
 use super::places::Returned;
 use super::{STORE_PAUSE, Settings, Signing};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::metrics::WebhookCounts;
-use crate::outside::{Client, Guard, Pace, refusal};
+use crate::outside::{Client, Guard, Pace, refusal, tls_fault};
 use crate::random::Random;
 use crate::store::{Attempt, DueDelivery, Message, Next, Store, StoreError};
 
@@ -99,7 +99,7 @@ impl Courier {
         };
         let sent = self.client.post(&target).headers(headers).body(message.body.clone()).send().await;
         match sent {
-            Ok(answer) => judge(answer).await,
+            Ok(answer) => judge(answer, self.clock.now()).await,
             Err(error) => Answer::none(in_words(&error)),
         }
     }
@@ -158,9 +158,9 @@ impl Courier {
     }
 }
 
-async fn judge(mut answer: reqwest::Response) -> Answer {
+async fn judge(mut answer: reqwest::Response, now: Timestamp) -> Answer {
     let status = answer.status();
-    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(retry_after);
+    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value, now));
     let mut read = 0;
     while read <= ANSWER_MAX_BYTES
         && let Ok(Some(chunk)) = answer.chunk().await
@@ -175,6 +175,9 @@ async fn judge(mut answer: reqwest::Response) -> Answer {
 fn in_words(error: &reqwest::Error) -> String {
     if let Some(refused) = refusal(error) {
         return format!("the address {refused}");
+    }
+    if let Some(fault) = tls_fault(error) {
+        return format!("the receiver {fault}");
     }
     let words = match error {
         error if error.is_timeout() => "the receiver did not answer in time",

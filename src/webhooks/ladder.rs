@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::random::{NoRandomness, Random};
 
 /// The longest wait that a receiver may ask for with `Retry-After`.
@@ -42,9 +43,20 @@ impl Ladder {
     }
 }
 
-/// `Retry-After` in seconds. A date is not read: the ladder's own wait stands.
-pub(super) fn retry_after(value: &http::HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// `Retry-After` in seconds, or as a date of HTTP (RFC 9110, 10.2.3). What cannot be read, or is over, asks for nothing.
+pub(super) fn retry_after(value: &http::HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(date(text)?.since(now)).filter(|wait| !wait.is_zero()),
+    }
+}
+
+/// A date in the form that HTTP has for all that is sent today.
+fn date(text: &str) -> Option<Timestamp> {
+    text.strip_suffix(" GMT")?;
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Timestamp::from_micros(moment.as_microsecond()))
 }
 
 #[cfg(test)]
@@ -80,11 +92,36 @@ mod tests {
     }
 
     #[test]
-    fn only_seconds_are_taken() {
-        let read = |text: &'static str| retry_after(&http::HeaderValue::from_static(text));
+    fn seconds_and_dates_to_come_are_taken() {
+        // Wed, 21 Oct 2026 07:28:00 GMT
+        let now = Timestamp::from_micros(1_792_567_680_000_000);
+        let read = |text: &'static str| retry_after(&http::HeaderValue::from_static(text), now);
         assert_eq!(read(" 120 "), Some(Duration::from_secs(120)));
-        for text in ["", "-1", "1.5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999999999999"] {
+        assert_eq!(read("Wed, 21 Oct 2026 07:30:00 GMT"), Some(Duration::from_secs(120)));
+        assert_eq!(read("Wed, 01 Jan 9000 00:00:00 GMT").map(|wait| wait > ASKED_MAX), Some(true));
+        for text in [
+            "",
+            "-1",
+            "1.5",
+            "soon",
+            "99999999999999999999",
+            "Wed, 21 Oct 2026 07:28:00 GMT",
+            "Wed, 21 Oct 2026 07:20:00 GMT",
+            "Wed, 21 Oct 2026 07:30:00 +0000",
+            "Mon, 21 Oct 2026 07:30:00 GMT",
+            "Wed, 21 Oct 2026 GMT",
+            " GMT",
+        ] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "\\PC{0,40}( GMT)?") {
+            if let Ok(value) = http::HeaderValue::from_str(&text) {
+                let _ = retry_after(&value, Timestamp::default());
+            }
         }
     }
 }

@@ -158,7 +158,7 @@ mod clients {
         walk_whole(
             "python",
             &["--program", checkout("tests/clients/.venv/bin/python").to_str().unwrap()],
-            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload"],
+            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload", "webhook"],
             &["realtime"],
         );
     }
@@ -168,7 +168,7 @@ mod clients {
         walk_whole(
             "js",
             &["--folder", checkout("tests/clients").to_str().unwrap()],
-            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload"],
+            &["submit", "status", "result", "subscribe", "cancel", "run", "stream", "upload", "webhook"],
             &["realtime"],
         );
     }
@@ -178,7 +178,7 @@ mod clients {
         walk_whole(
             "curl",
             &[],
-            &["submit", "status", "result", "cancel", "run", "stream", "upload"],
+            &["submit", "status", "result", "cancel", "run", "stream", "upload", "webhook"],
             &["realtime"],
         );
     }
@@ -188,7 +188,7 @@ mod clients {
         walk_whole(
             "httpie",
             &["--program", checkout("tests/clients/.venv/bin/http").to_str().unwrap()],
-            &["submit", "status", "result", "cancel", "run", "stream", "upload"],
+            &["submit", "status", "result", "cancel", "run", "stream", "upload", "webhook"],
             &["realtime"],
         );
     }
@@ -285,12 +285,19 @@ fn a_live_relay_is_charged_nothing_unless_asked() {
     let (content, steps) = desk.walk(&["--client", "curl"]);
     assert!(content, "{steps:?}");
     assert_eq!(of(&steps, "works"), ["relay", "client", "key", "wrong key"]);
-    assert_eq!(of(&steps, "not_tried"), ["submit", "status", "result", "cancel", "run", "stream", "upload"]);
+    assert_eq!(
+        of(&steps, "not_tried"),
+        ["submit", "status", "result", "cancel", "run", "stream", "upload", "webhook"]
+    );
     assert_eq!(desk.calls(&[]), 0);
 
     let (content, steps) = desk.walk(&["--client", "curl", "--spend"]);
     assert!(content && of(&steps, "not_tried").is_empty(), "{steps:?}");
-    assert_eq!(desk.calls(&[]), 4, "a submit, a cancelled submit, a run and a stream");
+    assert_eq!(
+        desk.calls(&[]),
+        5,
+        "a submit, a cancelled submit, a run, a stream, and a submit with a webhook"
+    );
 }
 
 #[test]

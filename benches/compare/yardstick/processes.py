@@ -80,3 +80,9 @@ def thread_seconds(pid: int, name: str) -> float:
     """On-CPU time of those threads of a process whose name begins so."""
     tasks = [task for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text().startswith(name)]
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def let_roam(pid: int) -> None:
+    """Lets a process that was started on one core use all of them."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), range(os.cpu_count() or 1))

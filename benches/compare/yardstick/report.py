@@ -81,7 +81,10 @@ def _upload_growth(results: dict[str, dict[str, float]]) -> str:
 
 
 def _webhooks(results: dict[str, dict[str, float]]) -> str:
-    rows = [[what, _with_spread(found, 2 if "ratio" in what else 0)] for what, found in results.items()]
+    fine = ("ratio", "seconds")
+    rows = [
+        [what, _with_spread(found, 2 if any(word in what for word in fine) else 0)] for what, found in results.items()
+    ]
     return _table(["webhooks", "measured"], rows)
 
 

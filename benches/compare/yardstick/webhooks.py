@@ -1,14 +1,18 @@
-"""How fast webhooks leave, and what that does to polls. Nothing stands beside the relay here: no other proxy sends any."""
+"""How fast webhooks leave, and what that does to polls. Nothing stands beside the relay here: no other proxy sends any.
+
+The relay may use both cores, as it would: what is asked is whether its calls suffer from what it does beside them.
+"""
 
 import json
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
-from .load import Failed, Outcome
+from .load import SUBMIT_BODY, Failed, Outcome
 from .measure import OPEN_LOOP_CONNECTIONS, RATE_PER_SECOND, Samples, say
 from .proxies import Proxy
 from .stage import Stage, ask
@@ -18,6 +22,8 @@ WEBHOOKS = 10_000
 PATIENCE_SECONDS = 120.0
 # A drain has begun when so many have arrived.
 BEGUN = 50
+
+Note = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,10 @@ def measured(stage: Stage, rounds: int, seconds: float) -> Samples:
 
     with ExitStack() as stack:
         proxy = stage.recipes["relay"].start(stack)
+        processes.let_roam(proxy.pid)
         hall = Hall(stage, proxy, stage.folder / "relay.db")
         began, before = time.monotonic(), processes.cpu_seconds(proxy.pid)
-        request = stage.generator.request("relay-hooked", stage.key, "POST", _hooked(stage), b'{"prompt":"a lighthouse"}')
+        request = stage.generator.request("relay-hooked", stage.key, "POST", _hooked(stage), SUBMIT_BODY)
         stage.generator.run(proxy.port, request, HOOKED.connections, requests=WEBHOOKS)
         note("from submit to webhook, jobs/s", WEBHOOKS / (hall.wait(WEBHOOKS) - began))
         hall.settle()
@@ -96,7 +103,7 @@ def _hooked(stage: Stage) -> str:
     return f"/{HOOKED.endpoint}?fal_webhook=http://127.0.0.1:{stage.stub_port}/hook"
 
 
-def _drain(hall: Hall, note) -> None:
+def _drain(hall: Hall, note: Note) -> None:
     """An outbox of 10,000, alone."""
     arrived, before = hall.arrived(), processes.cpu_seconds(hall.proxy.pid)
     hall.begin_anew()
@@ -109,7 +116,7 @@ def _drain(hall: Hall, note) -> None:
     note("outbox, CPU µs/webhook", (processes.cpu_seconds(hall.proxy.pid) - before) / WEBHOOKS * 1e6)
 
 
-def _beside_polls(hall: Hall, note, seconds: float) -> None:
+def _beside_polls(hall: Hall, note: Note, seconds: float) -> None:
     """Polls without a drain, then the same during one."""
     alone, alone_us = hall.polls(seconds)
     arrived = hall.arrived()

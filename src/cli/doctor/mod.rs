@@ -11,6 +11,7 @@ mod plain;
 mod report;
 mod steps;
 mod tool;
+mod webhook;
 
 use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
@@ -34,7 +35,7 @@ use steps::Trial;
 pub const KEY_VARIABLE: &str = "FAL_RELAY_KEY";
 
 /// What `--spend` makes at most: pictures, and fal's price of one of the size that the model makes by itself.
-const IMAGES_MAX: &str = "5 pictures of 1 megapixel, 0.003 USD each at fal's list price";
+const IMAGES_MAX: &str = "6 pictures of 1 megapixel, 0.003 USD each at fal's list price";
 
 /// A program that speaks fal's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,7 +72,7 @@ pub struct Doctor {
     /// The folder of your JavaScript program, where @fal-ai/client is installed [default: this folder]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// On a relay that is not in sandbox mode, also walk the steps that fal bills: up to 5 pictures of the cheapest
+    /// On a relay that is not in sandbox mode, also walk the steps that fal bills: up to 6 pictures of the cheapest
     /// model, 0.003 USD each at fal's list price
     #[arg(long)]
     spend: bool,
@@ -193,6 +194,9 @@ async fn walk<W: Write>(
         Client::Python | Client::Js => official::walk(&trial, report).await?,
         Client::Curl | Client::Httpie => plain::walk(&trial, report).await?,
     }
+    if trial.spend {
+        webhook::walk(&trial, report).await?;
+    }
     tell_the_rest(&trial, report)?;
     sum_up(doctor, report)
 }
@@ -234,9 +238,10 @@ fn trial<'a>(
 
 /// What was left out to save money, and what no setting makes work.
 fn tell_the_rest<W: Write>(trial: &Trial<'_>, report: &mut Report<'_, W>) -> anyhow::Result<()> {
-    for (at, what) in trial.left_out().iter().enumerate() {
-        let step =
-            Step::new(what.as_str(), Outcome::NotTried, "not without --spend, since fal bills for this walk");
+    let left_out = trial.left_out().iter().map(|what| what.as_str());
+    let left_out = left_out.chain((!trial.spend).then_some(webhook::STEP));
+    for (at, what) in left_out.enumerate() {
+        let step = Step::new(what, Outcome::NotTried, "not without --spend, since fal bills for this walk");
         let remedy = format!("--spend walks these steps too; it makes up to {IMAGES_MAX} ({ENDPOINT})");
         report.tell(&if at == 0 { step.remedy(remedy) } else { step })?;
     }

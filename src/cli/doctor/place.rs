@@ -94,15 +94,20 @@ pub(super) fn address(client: Client, site: &Site) -> anyhow::Result<&str> {
     )
 }
 
-/// Asks whether a relay is at `address`.
-pub(super) async fn answers(address: &str, ca_file: Option<&Path>) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder()
+/// What asks the relay.
+pub(super) fn client(ca_file: Option<&Path>) -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls::client_config(ca_file, true)?)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .timeout(TIMEOUT)
-        .build()?;
-    let answer = client.get(format!("{address}/health")).send().await.map_err(reqwest::Error::without_url);
+        .timeout(TIMEOUT);
+    Ok(builder.build()?)
+}
+
+/// Asks whether a relay is at `address`.
+pub(super) async fn answers(address: &str, ca_file: Option<&Path>) -> anyhow::Result<()> {
+    let answer =
+        client(ca_file)?.get(format!("{address}/health")).send().await.map_err(reqwest::Error::without_url);
     let answer = answer.with_context(|| format!("no relay answers at {address}"))?;
     let status = answer.status();
     ensure!(status.is_success(), "what answers at {address} is no relay, or not a healthy one: {status}");

@@ -8,19 +8,21 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
+use crate::fal::webhook::REQUEST_ID;
+
 /// The longest line. A payload of a few megabytes is one.
 const LINE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// An event, or something that only has a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) id: Option<String>,
-    pub(super) data: Option<String>,
+pub(in crate::cli) struct Event {
+    pub(in crate::cli) id: Option<String>,
+    pub(in crate::cli) data: Option<String>,
 }
 
 /// Reads events from pieces that are cut anywhere.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(in crate::cli) struct Reader {
     bytes: Vec<u8>,
     /// So many of them are known to end no line.
     scanned: usize,
@@ -28,14 +30,14 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn push(&mut self, piece: &[u8]) -> anyhow::Result<()> {
+    pub(in crate::cli) fn push(&mut self, piece: &[u8]) -> anyhow::Result<()> {
         self.bytes.extend_from_slice(piece);
         ensure!(self.bytes.len() <= LINE_MAX_BYTES + piece.len(), "an event is too long");
         Ok(())
     }
 
     /// The next whole event that has come.
-    pub(super) fn next(&mut self) -> Option<Event> {
+    pub(in crate::cli) fn next(&mut self) -> Option<Event> {
         while let Some(line) = self.line() {
             let line = String::from_utf8_lossy(&line);
             let line = line.trim_end_matches(['\r', '\n']);
@@ -81,9 +83,9 @@ impl Reader {
 
 /// The request that a receiver gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Webhook {
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(in crate::cli) struct Webhook {
+    pub(in crate::cli) headers: HeaderMap,
+    pub(in crate::cli) body: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +100,7 @@ struct Envelope {
 }
 
 impl Webhook {
-    pub(super) fn read(data: &str) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn read(data: &str) -> anyhow::Result<Self> {
         let told: Told = serde_json::from_str(data).context("it has another form")?;
         let header = |(name, value): (&String, &String)| {
             anyhow::Ok((HeaderName::try_from(name.as_str())?, HeaderValue::try_from(value.as_str())?))
@@ -108,8 +110,13 @@ impl Webhook {
         Ok(Self { headers: headers.context("its headers cannot be read")?, body })
     }
 
+    /// Whether it says that it is about this request.
+    pub(in crate::cli) fn is_about(&self, id: &str) -> bool {
+        self.headers.get(REQUEST_ID).is_some_and(|said| said == id)
+    }
+
     /// How the job went, in fal's word.
-    pub(super) fn status(&self) -> &'static str {
+    pub(in crate::cli) fn status(&self) -> &'static str {
         match serde_json::from_slice::<Envelope>(&self.body) {
             Ok(envelope) if envelope.status == "OK" => "OK",
             _ => "ERROR",

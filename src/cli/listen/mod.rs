@@ -18,7 +18,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::key::ApiKey;
 use crate::secret::Secret;
 use events::Event;
-use relay::{Ended, Source, Stream};
+pub(super) use events::Webhook;
+use relay::Stream;
+pub(super) use relay::{Ended, Source};
 use sender::Sender;
 
 /// Where fal's own clients look for a key.
@@ -137,7 +139,7 @@ impl Listener {
 
     /// Sends one on; what became of it.
     async fn take(&self, data: &str) -> String {
-        let webhook = match events::Webhook::read(data) {
+        let webhook = match Webhook::read(data) {
             Ok(webhook) => webhook,
             Err(error) => return format!("something that is no webhook: {error}"),
         };

@@ -26,15 +26,25 @@ const REFUSAL_MAX_BYTES: usize = 4096;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Why there are no more events.
-pub(super) enum Ended {
+pub(in crate::cli) enum Ended {
     /// Asking again may help.
     ForNow(String),
     /// Asking again does not help.
     ForGood(anyhow::Error),
 }
 
+impl Ended {
+    /// For those who do not ask again.
+    pub(in crate::cli) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::ForNow(why) => anyhow!(why),
+            Self::ForGood(error) => error,
+        }
+    }
+}
+
 /// The relay.
-pub(super) struct Source {
+pub(in crate::cli) struct Source {
     client: reqwest::Client,
     url: String,
     key: ApiKey,
@@ -43,7 +53,7 @@ pub(super) struct Source {
 }
 
 /// A stream that is open.
-pub(super) struct Stream {
+pub(in crate::cli) struct Stream {
     answer: reqwest::Response,
     reader: Reader,
 }
@@ -54,7 +64,7 @@ struct Refused {
 }
 
 impl Source {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         base: &str,
         ca_file: Option<&Path>,
         key: ApiKey,
@@ -73,7 +83,7 @@ impl Source {
     }
 
     /// Opens the stream behind the event `last`.
-    pub(super) async fn open(&self, last: Option<&str>) -> Result<Stream, Ended> {
+    pub(in crate::cli) async fn open(&self, last: Option<&str>) -> Result<Stream, Ended> {
         let mut request = self.client.get(&self.url).bearer_auth(self.key.expose());
         request = request.header(header::ACCEPT, "text/event-stream");
         if let Some(last) = last {
@@ -87,7 +97,7 @@ impl Source {
     }
 
     /// Whether a webhook is signed with a key of the relay; tells the request that it is about.
-    pub(super) async fn verify(&self, webhook: &Webhook) -> anyhow::Result<RequestId> {
+    pub(in crate::cli) async fn verify(&self, webhook: &Webhook) -> anyhow::Result<RequestId> {
         let now = self.clock.now();
         let unknown = "the relay's keys cannot be read";
         let keys = self.keys.current().await.context(unknown)?;
@@ -103,7 +113,7 @@ impl Source {
 
 impl Stream {
     /// The next event.
-    pub(super) async fn next(&mut self) -> Result<Event, Ended> {
+    pub(in crate::cli) async fn next(&mut self) -> Result<Event, Ended> {
         loop {
             if let Some(event) = self.reader.next() {
                 return Ok(event);

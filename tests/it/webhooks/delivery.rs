@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::drills_disk::limit_files;
 
 use super::{HERE, QUICK, arrived, body_of, id_of, receiver, result, stage, submit};
-use crate::support::{Fal, Relay, Seen, Step, json, reply, until};
+use crate::support::{Fal, Relay, Seen, Step, json, now, reply, until};
 
 fn deliveries(relay: &Relay, state: &str) -> i64 {
     let sql = "SELECT count(*) FROM deliveries WHERE state = ?1";
@@ -126,6 +126,36 @@ async fn invariant_7_webhooks_wait_while_the_disk_is_full() {
     limit_files(&relay, "unlimited");
     arrived(&receiver, 1).await;
     until(|| deliveries(&relay, "delivered") == 1).await;
+}
+
+#[tokio::test]
+async fn invariant_7_a_receiver_may_name_the_date_of_the_next_try_and_none_is_put_off_for_ever() {
+    let date = |seconds: i64| {
+        let moment = jiff::Timestamp::from_second(now().as_seconds() + seconds).unwrap();
+        moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    };
+    let fal = stage().await;
+    let relay = Relay::with(&fal.base(), &[HERE, QUICK]);
+    for (asked, least, most) in [(date(600), 590, 720), (date(90_000), 3_590, 4_320), (date(-600), 0, 1)] {
+        let value = asked.clone();
+        let receiver = Fal::start(move |_: &Seen| {
+            Step::Reply(reply("503 Service Unavailable", &[("retry-after", &value)], b""))
+        })
+        .await;
+        id_of(&submit(&relay, &receiver.base(), &result("{}")).await);
+        let wait = || {
+            let sql = "SELECT due_at - (SELECT at FROM delivery_attempts WHERE delivery_id = id AND number = 1) FROM deliveries \
+                       WHERE host = ?1 AND attempts = 1";
+            relay.store().query_row(sql, (receiver.address.to_string(),), |row| row.get::<_, i64>(0)).ok()
+        };
+        if most > 1 {
+            until(|| wait().is_some()).await;
+            let seconds = wait().unwrap() / 1_000_000;
+            assert!((least..=most).contains(&seconds), "{asked}: {seconds}");
+        } else {
+            arrived(&receiver, 5).await;
+        }
+    }
 }
 
 #[tokio::test]

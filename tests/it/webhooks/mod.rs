@@ -4,8 +4,10 @@ mod delivery;
 mod drill;
 mod ends;
 mod listen;
+mod office;
 mod store;
 mod submit;
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
