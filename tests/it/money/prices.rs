@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{PRICED, bill, class, paid, read, submit, till};
 use crate::support::{Office, Relay, Wish, author, budget, pause, post, usd};
 use fal_relay::period::Period;
-use fal_relay::store::CallState;
+use fal_relay::store::{CallRecord, CallState};
 
 #[tokio::test]
 async fn one_call_may_cost_only_so_much() {
@@ -95,8 +95,10 @@ async fn a_price_is_that_of_the_submit_whatever_the_list_says_later() {
     }
     let answer = read(&relay, &old, &made.key).await;
     assert_eq!(answer.header("x-relay-cost-usd"), Some("0.30"), "two units at the price of the submit");
-    let rows = office.rows_when(|rows| rows.iter().any(|row| row.state == CallState::Settled)).await;
-    let row = rows.iter().find(|row| row.state == CallState::Settled).unwrap();
+    let is_old = |row: &&CallRecord| row.request_id.as_ref().is_some_and(|id| old.ends_with(id.as_str()));
+    let settled = |row: &CallRecord| row.state == CallState::Settled;
+    let rows = office.rows_when(|rows| rows.iter().find(is_old).is_some_and(settled)).await;
+    let row = rows.iter().find(is_old).unwrap();
     assert_eq!(bill(row), (CallState::Settled, Some("0.20".into()), Some("0.30".into())));
     assert_eq!(row.terms.price_version, Some(first));
     office.balance().await;

@@ -1,32 +1,33 @@
 //! The relay listener: who calls, what do they want, and the relay's verb for it.
 
+mod own;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, request};
 use hyper::body::Incoming;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::asked::{is_realtime, parse, refuse, route};
-use super::cors::{self, Page};
-use super::door;
-use super::errand::Errand;
-use super::gate::Violation;
-use super::holder::{self, Tokens};
-use super::origin::client_address;
-use super::proxy::{Named, Proxy};
-use super::readiness::Readiness;
-use super::record::{Desk, Record, Recorded};
-use super::refusal;
-use super::settings::Settings;
-use super::site::Site;
-use super::traffic::Traffic;
 use crate::fal::{self, Call, Piece, Role, RouteError, Upload};
+use crate::http::asked::{is_realtime, parse, refuse, route};
+use crate::http::cors::{self, Page};
+use crate::http::door;
+use crate::http::errand::Errand;
+use crate::http::gate::Violation;
+use crate::http::holder;
+use crate::http::origin::client_address;
+use crate::http::proxy::{Named, Proxy};
+use crate::http::readiness::Readiness;
+use crate::http::record::{Desk, Record, Recorded};
+use crate::http::refusal;
+use crate::http::settings::Settings;
+use crate::http::site::Site;
+use crate::http::traffic::Traffic;
 use crate::metrics::{Route, Unserved, Worker};
 use crate::relay::{
-    Caller, Credentials, HolderPage, Inbound, LastKey, Listen, Notes, Question, Refusal, Relay, Reply,
-    ReplyBody, callback_token, open_to_stranger,
+    Caller, Credentials, Inbound, LastKey, Notes, Refusal, Relay, Reply, ReplyBody, callback_token,
+    open_to_stranger,
 };
 use crate::secret::Secret;
 use crate::store::CallKind;
@@ -40,14 +41,14 @@ const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-sec
 const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
 
 /// The other end of a connection.
-pub(super) struct Peer {
-    pub(super) address: IpAddr,
+pub(in crate::http) struct Peer {
+    pub(in crate::http) address: IpAddr,
     /// Whether it came over TLS.
-    pub(super) secure: bool,
-    pub(super) last_key: LastKey,
-    pub(super) traffic: Arc<Traffic>,
+    pub(in crate::http) secure: bool,
+    pub(in crate::http) last_key: LastKey,
+    pub(in crate::http) traffic: Arc<Traffic>,
     /// The drain, at which what has no end of its own ends.
-    pub(super) stop: CancellationToken,
+    pub(in crate::http) stop: CancellationToken,
 }
 
 /// The relay listener's service, one for each worker.
@@ -73,19 +74,23 @@ impl Front {
     }
 
     /// Where this worker counts.
-    pub(super) fn counts(&self) -> &Arc<Worker> {
+    pub(in crate::http) fn counts(&self) -> &Arc<Worker> {
         self.relay.counts()
     }
 
     /// Counts a request that the gate refused, and writes its line: no call was made of it.
-    pub(super) fn refused_at_gate(&self, violation: Violation) {
+    pub(in crate::http) fn refused_at_gate(&self, violation: Violation) {
         self.counts().unserved(Unserved::Refused);
         let (status, kind) = violation.class();
         self.desk.refused(status, kind);
     }
 
     /// Answers one request.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Recorded> {
+    pub(in crate::http) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Response<Recorded> {
         let mut record = Record::new(request.method().clone(), self.desk.clone(), self.counts().clone());
         let page = Page::of(request.headers());
         let reply = match door::check(&request, &self.settings) {
@@ -118,7 +123,7 @@ impl Front {
     }
 
     /// Whether pages may call at all, of whatever origin.
-    pub(super) fn pages_may_call(&self) -> bool {
+    pub(in crate::http) fn pages_may_call(&self) -> bool {
         !self.settings.allow_origins.is_empty() || self.relay.lists_origins()
     }
 
@@ -250,22 +255,6 @@ impl Front {
         }
     }
 
-    /// fal says that a job has ended.
-    async fn called_back(
-        &self,
-        token: &str,
-        parts: request::Parts,
-        body: Incoming,
-    ) -> Result<Reply, Refusal> {
-        match parts.method {
-            Method::POST => {
-                let inbound = self.inbound(parts, body, String::new(), None, None);
-                self.relay.called_back(token, inbound).await
-            }
-            _ => Err(Refusal::Method { allow: "POST" }),
-        }
-    }
-
     /// The call that a request's own address names.
     fn named(&self, parts: &request::Parts, site: &Site) -> Result<Named, Refusal> {
         let (path, query) = (parts.uri.path(), parts.uri.query());
@@ -289,93 +278,6 @@ impl Front {
     ) -> Result<Caller, Refusal> {
         let address = client_address(&self.settings.trusted_proxies, headers, peer.address);
         self.relay.identify(Credentials { headers, token, address }, &peer.last_key, notes).await
-    }
-
-    /// What the holder of a key asks about himself.
-    async fn holder(
-        &self,
-        page: HolderPage,
-        parts: &request::Parts,
-        site: &Site,
-        peer: &Peer,
-        notes: &mut Notes,
-    ) -> Result<Reply, Refusal> {
-        notes.route = holder::route(page);
-        let caller = self.caller(&parts.headers, None, peer, notes).await?;
-        holder::check_method(&parts.method)?;
-        caller.require_key()?;
-        self.relay.pace(&caller).await?;
-        let question = Question { query: parts.uri.query().unwrap_or_default(), base: &site.base };
-        self.relay.holder(&caller, page, question).await
-    }
-
-    /// The holder of a key hears of his webhooks.
-    async fn webhook_events(
-        &self,
-        parts: request::Parts,
-        peer: &Peer,
-        notes: &mut Notes,
-    ) -> Result<Reply, Refusal> {
-        notes.route = Route::WebhookEvents;
-        let caller = self.caller(&parts.headers, None, peer, notes).await?;
-        holder::check_method(&parts.method)?;
-        caller.require_key()?;
-        self.relay.pace(&caller).await?;
-        let address = client_address(&self.settings.trusted_proxies, &parts.headers, peer.address);
-        let query = parts.uri.query().map(str::to_owned);
-        let wish = Listen { headers: parts.headers, query, address, stop: peer.stop.clone() };
-        self.relay.listen(&caller, wish).await
-    }
-
-    /// What a key does with its client tokens.
-    async fn tokens(
-        &self,
-        tokens: Tokens,
-        parts: request::Parts,
-        body: Incoming,
-        base: String,
-        peer: &Peer,
-        notes: &mut Notes,
-    ) -> Result<Reply, Refusal> {
-        notes.route = Route::Token;
-        let (method, query) = (parts.method.clone(), parts.uri.query().map(str::to_owned));
-        let inbound = self.inbound(parts, body, base, None, None);
-        let caller = self.caller(&inbound.headers, None, peer, notes).await?;
-        match (tokens, method) {
-            (Tokens::All, Method::POST) => {
-                self.relay.pace(&caller).await?;
-                self.relay.make_token(&caller, inbound).await
-            }
-            (Tokens::All, Method::GET | Method::HEAD) => {
-                self.relay.pace(&caller).await?;
-                self.relay.tokens(&caller, query.as_deref().unwrap_or_default()).await
-            }
-            (Tokens::One(id), Method::DELETE) => {
-                self.relay.pace(&caller).await?;
-                self.relay.revoke_token(&caller, id).await
-            }
-            _ => Err(Refusal::Method { allow: tokens.allow() }),
-        }
-    }
-
-    /// The routes that need no key.
-    async fn open_route(&self, parts: &request::Parts, notes: &mut Notes) -> Option<Result<Reply, Refusal>> {
-        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
-        notes.route = match parts.uri.path() {
-            "/health" => Route::Health,
-            "/ready" => Route::Ready,
-            "/.well-known/jwks.json" => Route::Keys,
-            _ => return None,
-        };
-        if !is_read {
-            return Some(Err(Refusal::Method { allow: "GET, HEAD" }));
-        }
-        let (status, body) = match notes.route {
-            Route::Keys => return Some(self.relay.public_keys()),
-            Route::Ready => self.readiness.check().await,
-            _ => (StatusCode::OK, json!({"status": "ok"})),
-        };
-        Some(Ok(refusal::json_answer(status, &body)))
     }
 
     async fn carry(
@@ -429,7 +331,7 @@ impl Front {
     }
 
     /// A record for a call that is no request of its own.
-    pub(super) fn record(&self) -> Box<Record> {
+    pub(in crate::http) fn record(&self) -> Box<Record> {
         Record::new(Method::POST, self.desk.clone(), self.counts().clone())
     }
 }
