@@ -64,6 +64,8 @@ pub struct Shared {
     pub(super) limits: Arc<dyn Limits>,
     pub(super) alerts: Alerts,
     pub(super) clock: Arc<dyn Clock>,
+    /// When this process began: rows from before it were another's.
+    pub(super) began_at: Timestamp,
     pub(super) random: Random,
     pub(super) identities: Identities,
     pub(super) owners: Owners,
@@ -124,6 +126,7 @@ impl Shared {
             store,
             limits,
             alerts,
+            began_at: clock.now(),
             clock,
             guard,
             random,

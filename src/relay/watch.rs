@@ -48,7 +48,7 @@ impl Relay {
         }
     }
 
-    /// Looks at each job whose time has come since the last round, `gap` ago; at all of them in the first.
+    /// Looks at each job whose time has come since the last round, `gap` ago; in the first, at all from before the start.
     async fn round(&self, gap: Option<Duration>) {
         let mut after = CallId(0);
         loop {
@@ -71,9 +71,12 @@ impl Relay {
         if call.webhook {
             return false;
         }
+        if gap.is_none() && sent_at < self.shared.began_at {
+            return true;
+        }
         let age = self.shared.clock.now().since(sent_at);
         let looks = |age| looks(self.shared.settings.watch_after, age);
-        gap.is_none_or(|gap| looks(age) > looks(age.saturating_sub(gap)))
+        looks(age) > looks(age.saturating_sub(gap.unwrap_or(age)))
     }
 
     /// Looks at one job, and closes its row when it has ended.
