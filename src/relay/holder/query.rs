@@ -21,7 +21,8 @@ impl<'a> Query<'a> {
     pub(in crate::relay) fn only(&self, names: &[&str]) -> Result<(), Refusal> {
         match self.0.iter().find(|(name, _)| !names.contains(&&**name)) {
             Some((name, _)) => {
-                Err(wrong(&shown(name), format!("is no parameter here; there are {}", names.join(", "))))
+                let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+                Err(wrong(&shown(name), format!("is no parameter here; there are {known}")))
             }
             None => Ok(()),
         }

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::ids::{DeliveryId, KeyId};
@@ -28,7 +27,8 @@ use crate::store::Message;
 /// Listeners of one key, and of a process. Each has one event in memory, as long as the longest payload and a third.
 const LISTENERS_PER_KEY: usize = 4;
 const LISTENERS_MAX: usize = 64;
-/// How often the store is asked without a reason: another process may have ended a job, or the key.
+/// How often the store is asked. Not at each webhook of this process: it would be asked for every listener then, whosever
+/// webhook it is, and another process may have ended a job, or the key, anyway.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
 /// How long nothing is said to a listener: proxies close what is silent, and he should notice when we are gone.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -103,7 +103,6 @@ struct Listening {
     page: HeaderMap,
     address: IpAddr,
     after: DeliveryId,
-    outbox: watch::Receiver<DeliveryId>,
     stop: CancellationToken,
     _seat: Seat,
 }
@@ -113,8 +112,6 @@ impl Relay {
     pub async fn listen(&self, caller: &Caller, wish: Listen) -> Result<Reply, Refusal> {
         Query::read(wish.query.as_deref().unwrap_or_default()).only(&[])?;
         let seat = self.shared.listeners.enter(caller.key_id())?;
-        // Before the question where to begin: what ends in between is seen.
-        let outbox = self.shared.outbox.subscribe();
         let last = self.shared.store.last_delivery().await?;
         let after = last_event(&wish.headers)?.map_or(last, |after| after.min(last));
         let listening = Listening {
@@ -123,7 +120,6 @@ impl Relay {
             page: origin_of(&wish.headers),
             address: wish.address,
             after,
-            outbox,
             stop: wish.stop,
             _seat: seat,
         };
@@ -175,7 +171,6 @@ impl Listening {
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                Ok(()) = self.outbox.changed() => {}
                 () = clock.sleep(LISTEN_EVERY) => {}
             }
         }

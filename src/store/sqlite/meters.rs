@@ -225,8 +225,9 @@ fn accept(session: &Session<'_>, holding: &Holding, readings: &[Reading]) -> Res
     }
 }
 
-/// Adds the hold to the token's ceiling and to every meter of its row, and says how they then stand. By the tenant's and the key's own place each, and
-/// without RETURNING: for that, as for IN, SQLite builds a temporary tree at each statement, which cost more than both.
+/// Adds the hold to the token's ceiling and to every meter of its row, and says how they then stand. By the tenant's and the
+/// key's own place each, and without RETURNING: for that, as for IN, SQLite builds a temporary tree at each statement, which
+/// cost more than both.
 fn add(session: &Session<'_>, holding: &Holding) -> Result<Vec<Reading>, StoreError> {
     if let Some(token) = holding.token_id {
         ceiling::hold(session, holding, token)?;

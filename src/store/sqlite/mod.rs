@@ -28,10 +28,11 @@ mod tests;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::clock::Timestamp;
 use crate::metrics::StoreCounts;
 use crate::secret::Seed;
-use tokio::sync::{mpsc, oneshot};
 
 use super::{Author, Settings, Store, StoreError, StoredSecret, Verb};
 use session::Session;
